@@ -1,0 +1,5 @@
+"""``python -m segkd``."""
+
+from segkd.cli import main
+
+main()

@@ -1,0 +1,96 @@
+"""The front door: a table of commands, each imported only when it is called."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+import click
+
+COMMANDS: dict[str, str] = {
+    "quickstart": "segkd.commands.quickstart:quickstart",
+    "train": "segkd_distill.commands.train:train",
+    "distill": "segkd_distill.commands.distill:distill",
+    "eval": "segkd_distill.commands.eval:evaluate",
+    "export": "segkd_export.commands.export:export",
+    "validate": "segkd_deploy.commands.validate:validate",
+    "bench": "segkd_deploy.commands.bench:bench",
+    "release": "segkd_deploy.commands.release:release",
+    "report": "segkd.commands.report:report",
+    "data": "segkd.commands.data:data",
+    "recipe": "segkd.commands.recipe:recipe",
+    "list": "segkd.commands.list:list_",
+    "doctor": "segkd.commands.doctor:doctor",
+}
+
+# One line each, so that `segkd --help` imports no command; a test holds them against the commands' own help.
+SUMMARIES: dict[str, str] = {
+    "quickstart": "Run the whole chain on built-in street scenes.",
+    "train": "Train a network on labelled data alone.",
+    "distill": "Train a student from a teacher.",
+    "eval": "Score a run on a data set.",
+    "export": "Write a run's complete ONNX graphs and their reference.",
+    "validate": "Compare exported graphs with their source.",
+    "bench": "Measure latency, memory and cold start.",
+    "release": "Create and verify gated release bundles.",
+    "report": "Draw a report from the files of a workflow.",
+    "data": "Make and check data sets.",
+    "recipe": "Show, copy and check recipes.",
+    "list": "List methods, models, data sets and recipes.",
+    "doctor": "Show what this machine has.",
+}
+
+CONTEXT_SETTINGS = {"help_option_names": ["-h", "--help"]}
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        module, attribute = COMMANDS[name].split(":")
+        command: click.Command = getattr(importlib.import_module(module), attribute)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            from segkd.errors import unknown_name
+
+            raise click.UsageError(str(unknown_name("command", args[0], COMMANDS)), ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, SUMMARIES[name]) for name in COMMANDS])
+
+
+@click.group(cls=LazyGroup, context_settings=CONTEXT_SETTINGS)
+@click.version_option(package_name="segkd", message="segkd %(version)s")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@click.pass_context
+def cli(ctx: click.Context, debug: bool) -> None:
+    """Distil, export, validate, benchmark and release segmentation models.
+
+    Exit codes: 0 done, 1 a gate failed, 2 something must be changed, 3 a backend or device is missing.
+    """
+    ctx.obj = {"debug": debug}
+
+
+def main(args: list[str] | None = None) -> None:
+    """Run the command line; a SegkdError becomes one line and its exit code."""
+    arguments = list(sys.argv[1:] if args is None else args)
+    try:
+        cli.main(arguments, prog_name="segkd")
+    except Exception as error:
+        from segkd.errors import SegkdError
+
+        if not isinstance(error, SegkdError) or "--debug" in arguments:
+            raise
+        click.echo(f"segkd: {' '.join(str(error).split())}", err=True)
+        sys.exit(error.exit_code)

@@ -1,0 +1,223 @@
+"""What a data set is: a label space, and samples of uint8 pixels."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segkd.errors import SegkdError, unknown_name
+
+IGNORE = 255
+
+DATASETS: dict[str, str] = {
+    "cityscapes": "segkd.data.cityscapes:Cityscapes",
+    "folder": "segkd.data.folder:Folder",
+    "images": "segkd.data.images:Images",
+}
+
+
+@dataclass(frozen=True)
+class LabelSpace:
+    """The classes of a data set, in the order of the network's outputs.
+
+    Attributes:
+        names: one name per class.
+        palette: one RGB colour (0..255) per class.
+        ignore: the mask value of pixels without a class; 255 everywhere in segkd.
+    """
+
+    names: tuple[str, ...]
+    palette: tuple[tuple[int, int, int], ...]
+    ignore: int = IGNORE
+
+    def __post_init__(self) -> None:
+        if not 1 <= len(self.names) <= IGNORE:
+            raise SegkdError(f"a label space has 1 to {IGNORE} classes, this one {len(self.names)}")
+        if len(self.palette) != len(self.names):
+            raise SegkdError(f"{len(self.names)} class names but {len(self.palette)} colours")
+
+    @property
+    def num_classes(self) -> int:
+        """How many classes there are."""
+        return len(self.names)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain lists, for JSON."""
+        return {"names": list(self.names), "palette": [list(c) for c in self.palette], "ignore": self.ignore}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> LabelSpace:
+        """The inverse of :meth:`to_dict`."""
+        palette = tuple((int(r), int(g), int(b)) for r, g, b in values["palette"])
+        return cls(tuple(values["names"]), palette, int(values.get("ignore", IGNORE)))
+
+
+class Sample(NamedTuple):
+    """One image with its labels.
+
+    Attributes:
+        image: uint8 RGB, (height, width, 3).
+        mask: uint8 class indices, (height, width); 255 = ignore.
+        id: the image's name inside its data set, unique and stable.
+    """
+
+    image: NDArray[np.uint8]
+    mask: NDArray[np.uint8]
+    id: str
+
+
+class Dataset(ABC):
+    """An ordered collection of images with one label space.
+
+    Subclasses fill ``labels`` and ``ids`` and read single files; they open nothing before ``read``.
+    """
+
+    labels: LabelSpace
+    ids: list[str]
+    has_masks: bool = True
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @abstractmethod
+    def image_path(self, index: int) -> Path:
+        """The file of an image."""
+
+    @abstractmethod
+    def mask_path(self, index: int) -> Path | None:
+        """The file of a mask, or None where the data set has no masks."""
+
+    @abstractmethod
+    def read_image(self, index: int) -> NDArray[np.uint8]:
+        """One image as uint8 RGB (height, width, 3).
+
+        Raises:
+            SegkdError: naming the file, if it cannot be read.
+        """
+
+    @abstractmethod
+    def read_mask(self, index: int) -> NDArray[np.uint8]:
+        """One mask as uint8 class indices (height, width), 255 = ignore.
+
+        Raises:
+            SegkdError: naming the file, if it cannot be read or holds a value that is no class.
+        """
+
+    def read(self, index: int) -> Sample:
+        """One image with its mask.
+
+        Raises:
+            SegkdError: naming the file, if one cannot be read, holds an undeclared value, or sizes differ.
+        """
+        image, mask = self.read_image(index), self.read_mask(index)
+        if image.shape[:2] != mask.shape:
+            raise SegkdError(
+                f"{self.mask_path(index)}: mask is {mask.shape[0]}x{mask.shape[1]} (height x width), "
+                f"its image {image.shape[0]}x{image.shape[1]}; make them the same size"
+            )
+        return Sample(image, mask, self.ids[index])
+
+    def fingerprint(self) -> str:
+        """A hash of the file names, sizes and label space: changes when the data set does."""
+        digest = hashlib.sha256(repr((self.labels.names, self.labels.ignore)).encode())
+        for index, name in enumerate(self.ids):
+            for path in (self.image_path(index), self.mask_path(index)):
+                size = path.stat().st_size if path is not None and path.exists() else -1
+                digest.update(f"{name}:{size}\n".encode())
+        return digest.hexdigest()[:16]
+
+
+class Frames(Dataset):
+    """A contiguous part of another data set (the option ``frames=START:STOP``)."""
+
+    def __init__(self, source: Dataset, start: int | None, stop: int | None) -> None:
+        self._source = source
+        self._indices = range(len(source))[start:stop]
+        self.labels = source.labels
+        self.ids = [source.ids[i] for i in self._indices]
+        self.has_masks = source.has_masks
+
+    def image_path(self, index: int) -> Path:
+        """The file of an image."""
+        return self._source.image_path(self._indices[index])
+
+    def mask_path(self, index: int) -> Path | None:
+        """The file of a mask."""
+        return self._source.mask_path(self._indices[index])
+
+    def read_image(self, index: int) -> NDArray[np.uint8]:
+        """One image."""
+        return self._source.read_image(self._indices[index])
+
+    def read_mask(self, index: int) -> NDArray[np.uint8]:
+        """One mask."""
+        return self._source.read_mask(self._indices[index])
+
+
+def parse_spec(spec: str) -> tuple[str, Path, dict[str, str]]:
+    """Split ``NAME:PATH[,option=value...]``.
+
+    Raises:
+        SegkdError: if it has no name or no path, or an option has no value.
+    """
+    name, separator, rest = spec.partition(":")
+    path, *options = rest.split(",")
+    if not separator or not name or not path:
+        raise SegkdError(
+            f"data {spec!r}: expected NAME:PATH[,option=value], NAME one of {', '.join(DATASETS)} "
+            "(for example cityscapes:/data/cityscapes)"
+        )
+    pairs: dict[str, str] = {}
+    for option in options:
+        key, equals, value = option.partition("=")
+        if not equals or not value:
+            raise SegkdError(f"data {spec!r}: option {option!r} has no value; write option=value")
+        pairs[key] = value
+    return name, Path(path).expanduser(), pairs
+
+
+def open_dataset(spec: str, split: str = "val") -> Dataset:
+    """Open a data set by its specification.
+
+    Args:
+        spec: ``NAME:PATH[,option=value...]``; every data set also takes ``frames=START:STOP`` (as Python slices).
+        split: ``train``, ``val`` or another split that the data set has; the option ``split=`` wins.
+
+    Raises:
+        SegkdError: for an unknown name or option, a path that is not there, or a data set without images.
+    """
+    name, path, options = parse_spec(spec)
+    if name not in DATASETS:
+        raise unknown_name("data set", name, DATASETS)
+    if not path.is_dir():
+        raise SegkdError(f"data {spec!r}: no folder {path}")
+    frames = options.pop("frames", None)
+    module, attribute = DATASETS[name].split(":")
+    reader = getattr(importlib.import_module(module), attribute)
+    known = set(reader.OPTIONS)
+    for key in options:
+        if key not in known | {"split"}:
+            raise unknown_name(f"option of {name}", key, known | {"split", "frames"})
+    dataset: Dataset = reader(path, split=options.pop("split", split), **options)
+    if frames is not None:
+        dataset = Frames(dataset, *_parse_frames(spec, frames))
+    if not len(dataset):
+        raise SegkdError(f"data {spec!r}: no images for split {split!r}")
+    return dataset
+
+
+def _parse_frames(spec: str, frames: str) -> tuple[int | None, int | None]:
+    start, separator, stop = frames.partition(":")
+    try:
+        if not separator:
+            raise ValueError
+        return (int(start) if start else None, int(stop) if stop else None)
+    except ValueError:
+        raise SegkdError(f"data {spec!r}: frames={frames} is no range; write frames=START:STOP, as in :30") from None

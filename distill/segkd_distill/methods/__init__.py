@@ -1,0 +1,61 @@
+"""Distillation methods: one file each, found through one table."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from segkd.errors import SegkdError, unknown_name
+from segkd_distill.methods.base import Declares, Group, Method, Needs, StepContext
+from segkd_distill.models.output import TapInfo
+
+__all__ = ["METHODS", "Declares", "Group", "Method", "Needs", "StepContext", "build_method", "method_class"]
+
+METHODS: dict[str, str] = {
+    "kd": "segkd_distill.methods.kd:LogitKD",
+    "cwd": "segkd_distill.methods.cwd:ChannelWiseDistillation",
+}
+
+
+def method_class(name: str) -> type[Method]:
+    """The class behind a method's name.
+
+    Raises:
+        SegkdError: for a name that is not in ``METHODS``.
+    """
+    if name not in METHODS:
+        raise unknown_name("method", name, METHODS)
+    module, attribute = METHODS[name].split(":")
+    found: type[Method] = getattr(importlib.import_module(module), attribute)
+    return found
+
+
+def build_method(name: str, *, student: TapInfo, teacher: TapInfo, num_classes: int, **hyper: Any) -> Method:
+    """Build a method for a pair of networks.
+
+    Args:
+        name: a key of ``METHODS``.
+        student: taps of the student.
+        teacher: taps of the teacher.
+        num_classes: classes of the label space.
+        hyper: the method's hyper-parameters; ``weight`` (default 1) scales all its terms when it is composed.
+
+    Raises:
+        SegkdError: for an unknown method or hyper-parameter, or taps that one of the networks lacks.
+    """
+    import inspect
+
+    cls = method_class(name)
+    known = set(inspect.signature(cls).parameters) - {"student", "teacher", "num_classes"}
+    for key in hyper:
+        if key not in known:
+            raise unknown_name(f"hyper-parameter of {name}", key, known)
+    method = cls(student=student, teacher=teacher, num_classes=num_classes, **hyper)
+    for side, info, taps in (
+        ("student", student, method.needs.student_taps),
+        ("teacher", teacher, method.needs.teacher_taps),
+    ):
+        missing = sorted(taps - set(info.channels))
+        if missing:
+            raise SegkdError(f"method {name} needs the taps {', '.join(missing)}, which this {side} does not have")
+    return method

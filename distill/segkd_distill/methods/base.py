@@ -1,0 +1,164 @@
+"""The contract between a distillation method and the training loop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from segkd_distill.models.output import SegOutput, TapInfo
+
+
+@dataclass(frozen=True)
+class StepContext:
+    """What a method may know about the step it is in.
+
+    Attributes:
+        step: 0-based optimiser step.
+        total_steps: how many steps the run has.
+        epoch: 0-based pass over the labelled data.
+        ignore_index: the label of pixels without a class.
+        labelled: (N,) bool, False for rows without labels (their labels are all ``ignore_index``).
+        rank: this process among ``world_size``.
+        world_size: how many processes train together.
+    """
+
+    step: int
+    total_steps: int
+    epoch: int
+    ignore_index: int
+    labelled: Tensor
+    rank: int = 0
+    world_size: int = 1
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What a method reads.
+
+    Attributes:
+        student_taps: taps of the student.
+        teacher_taps: taps of the teacher.
+        labels: whether it reads labels (then unlabelled rows are skipped).
+    """
+
+    student_taps: frozenset[str] = frozenset()
+    teacher_taps: frozenset[str] = frozenset()
+    labels: bool = False
+
+
+@dataclass(frozen=True)
+class Declares:
+    """Properties that the base tester checks.
+
+    Attributes:
+        zero_at_identity: all terms are 0 when student and teacher give the same tensors.
+        masks_ignore: ignored pixels change neither value nor gradient.
+        batch_symmetric: the order of the images in the batch does not matter.
+    """
+
+    zero_at_identity: bool = True
+    masks_ignore: bool = False
+    batch_symmetric: bool = True
+
+
+def _always(step: int) -> bool:
+    return True
+
+
+@dataclass(frozen=True)
+class Group:
+    """Parameters of a method that train beside the student.
+
+    Attributes:
+        name: unique within the method, for logs.
+        params: the parameters.
+        lr_mult: factor on the student's learning rate.
+        max_norm: clip the group's gradient norm to this, None for no clipping.
+        active: step -> whether the group is updated in this step.
+    """
+
+    name: str
+    params: list[nn.Parameter]
+    lr_mult: float = 1.0
+    max_norm: float | None = None
+    active: Callable[[int], bool] = field(default=_always)
+
+
+class Method(nn.Module):
+    """A distillation method: terms that are added to the task loss.
+
+    A subclass takes keyword arguments ``student: TapInfo, teacher: TapInfo, num_classes: int`` and its own
+    hyper-parameters, and sets ``needs`` and ``declares``. Adapters, discriminators and memory banks are its
+    modules and buffers: saved for resume, never part of the student's file.
+    """
+
+    needs: Needs = Needs()
+    declares: Declares = Declares()
+
+    def forward(
+        self, student: SegOutput, teacher: SegOutput, labels: Tensor | None, ctx: StepContext
+    ) -> dict[str, Tensor]:
+        """Weighted terms of the loss.
+
+        Args:
+            student: output of the student, with the taps that ``needs`` names.
+            teacher: output of the teacher, detached.
+            labels: (N, H, W) int64 at image size, or None.
+            ctx: the step.
+
+        Returns:
+            name -> scalar, at least float32, finite for any finite input.
+        """
+        raise NotImplementedError
+
+    def parameter_groups(self) -> list[Group]:
+        """The method's own parameters; by default one group of all that the student's optimiser trains."""
+        params = [p for p in self.parameters() if p.requires_grad]
+        return [Group("adapters", params)] if params else []
+
+    def adversary(self, student_logits: Tensor, teacher_logits: Tensor) -> dict[str, Tensor] | None:
+        """Terms of an adversary that trains with its own optimiser after the student's step, or None.
+
+        Args:
+            student_logits: (N, K, h, w), detached.
+            teacher_logits: (N, K, h, w), detached.
+        """
+        return None
+
+    def adversary_optimizer(self) -> torch.optim.Optimizer | None:
+        """The optimiser of the adversary's parameters, made once per run, or None."""
+        return None
+
+    def before_step(self, ctx: StepContext) -> None:
+        """Called before the forward pass of a step."""
+
+    def after_step(self, ctx: StepContext) -> None:
+        """Called after the optimiser's step."""
+
+
+def resize_to(tensor: Tensor, size: Iterable[int]) -> Tensor:
+    """Bring a teacher's tensor to the student's grid, bilinear; the one place where grids are matched."""
+    height, width = size
+    if tensor.shape[-2:] == (height, width):
+        return tensor
+    return F.interpolate(tensor, size=(height, width), mode="bilinear", align_corners=False)
+
+
+def valid_pixels(labels: Tensor, ctx: StepContext, size: Iterable[int]) -> Tensor:
+    """Pixels on which a label-free term may act when ``mask_ignore`` is on.
+
+    Args:
+        labels: (N, H, W) int.
+        ctx: tells the ignore index and which rows have labels; rows without are valid everywhere.
+        size: the grid (height, width) of the result.
+
+    Returns:
+        (N, height, width) bool: nearest-neighbour samples of "the label is not ignored".
+    """
+    height, width = size
+    valid = (labels != ctx.ignore_index) | ~ctx.labelled.view(-1, 1, 1)
+    return F.interpolate(valid[:, None].float(), size=(height, width), mode="nearest")[:, 0] > 0.5

@@ -1,0 +1,1 @@
+"""From a trained run to complete ONNX graphs (needs torch and onnx)."""
