@@ -1,0 +1,64 @@
+"""Command-line options that more than one command has, so that they look and fail alike everywhere."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """``HxW`` as (height, width) in pixels.
+
+    Raises:
+        ValueError: if it is not two positive whole numbers with an ``x`` between.
+    """
+    height, separator, width = text.lower().partition("x")
+    if not (separator and height.strip().isdecimal() and width.strip().isdecimal() and int(height) and int(width)):
+        raise ValueError(f"{text!r} is no size; write HEIGHTxWIDTH in pixels, as in 512x1024")
+    return int(height), int(width)
+
+
+class SizeType(click.ParamType):  # type: ignore[type-arg]  # generic only since click 8.4; older ones cannot be indexed
+    """``HxW``, giving (height, width) in pixels."""
+
+    name = "HxW"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
+        """Turn the text into two numbers; a bad one is a usage error (exit 2)."""
+        if isinstance(value, tuple):
+            return value
+        try:
+            return parse_size(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+IMGSZ = SizeType()
+
+
+def json_option(command: Command) -> Command:
+    """Add ``--json``, given to the command as ``as_json: bool``."""
+    return click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")(command)
+
+
+def set_option(command: Command) -> Command:
+    """Add the repeatable ``--set a.b=c``, given to the command as ``overrides: tuple[str, ...]``."""
+    return click.option(
+        "--set",
+        "overrides",
+        multiple=True,
+        metavar="KEY=VALUE",
+        help="Override a key of the recipe, as in --set train.iters=100; may be repeated.",
+    )(command)
+
+
+def print_json(obj: Any) -> None:
+    """Print a result as JSON on stdout; nan and infinities become null."""
+    from segkd.files import finite
+
+    click.echo(json.dumps(finite(obj), indent=2, allow_nan=False))

@@ -1,0 +1,196 @@
+"""The whole chain on built-in street scenes, made of ordinary commands that a user can copy."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import shutil
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import click
+
+from segkd.errors import SegkdError
+
+MARKER = ".segkd-quickstart"
+LABELLED_FRAMES = 30
+NUM_PICTURES = 6
+GATES = """\
+# What the distilled student must hold to be released; `segkd release create` exits with 1 otherwise.
+miou_floor: 0.40          # on the validation set, 0..1
+miou_delta: 0.0005        # largest loss of mIoU from the torch student to the graph
+agreement: 0.9999         # share of pixels with the torch student's label
+p99_latency_ms: 1000      # a smoke test on any CPU; set your device's budget here
+size_mb: 5
+"""
+
+
+@dataclass
+class Plan:
+    """How large a quickstart is; the defaults fit two CPU cores and six minutes.
+
+    Attributes:
+        train_frames: training frames; the first ``LABELLED_FRAMES`` of them have labels for the students.
+        val_frames: validation frames.
+        imgsz: "HxW" of the frames.
+        seed: of data and training.
+        settings: extra ``--set`` values for every training.
+    """
+
+    train_frames: int = 600
+    val_frames: int = 100
+    imgsz: str = "128x256"
+    seed: int = 1
+    settings: tuple[str, ...] = ()
+
+
+@dataclass
+class Chain:
+    """Runs commands one after the other and remembers what each took."""
+
+    out: Path
+    steps: list[dict[str, Any]] = field(default_factory=list)
+
+    def run(self, *words: str) -> None:
+        """Run one segkd command in this process; its errors end the quickstart."""
+        from segkd.cli import cli
+
+        command = shlex.join(["segkd", *words])
+        click.secho(f"\n$ {command}", bold=True, err=True)
+        start_s = time.perf_counter()
+        code = cli.main(list(words), prog_name="segkd", standalone_mode=False)
+        seconds = time.perf_counter() - start_s
+        click.echo(f"  {seconds:.1f} s", err=True)
+        self.steps.append({"command": command, "seconds": round(seconds, 2)})
+        if isinstance(code, int) and code:
+            raise SegkdError(f"`{command}` ended with exit code {code}")
+
+
+def run_quickstart(out: Path, plan: Plan) -> dict[str, Any]:
+    """Make data, train, distil, export, validate, benchmark, release and report.
+
+    Args:
+        out: folder for everything; an earlier quickstart in it is replaced.
+        plan: sizes and seed.
+
+    Returns:
+        The content of ``out/summary.json``.
+
+    Raises:
+        SegkdError: if ``out`` holds something else, or a step fails.
+    """
+    _prepare(out)
+    chain = Chain(out)
+    data = f"cityscapes:{out / 'data'}"
+    labelled, unlabelled = f"{data},frames=:{LABELLED_FRAMES}", f"{data},frames={LABELLED_FRAMES}:"
+    runs = {name: out / name for name in ("teacher", "student", "distilled")}
+    seed = ["--seed", str(plan.seed)]
+    extra = [word for setting in plan.settings for word in ("--set", setting)]
+
+    counts = ["--train", str(plan.train_frames), "--val", str(plan.val_frames)]
+    chain.run("data", "synth", "--out", str(out / "data"), *counts, "--imgsz", plan.imgsz, *seed)
+    student = ["--recipe", "quickstart-student", "--data", labelled, "--val", data, *seed, *extra]
+    chain.run("train", "--recipe", "quickstart-teacher", "--data", data, *seed, *extra, "--out", str(runs["teacher"]))
+    chain.run("train", *student, "--out", str(runs["student"]))
+    lesson = ["--unlabelled", unlabelled, "--teacher", str(runs["teacher"]), "--method", "cwd"]
+    chain.run("distill", *student, *lesson, "--out", str(runs["distilled"]))
+    for name, run in runs.items():
+        chain.run("eval", str(run), "--data", data, "--save-predictions", str(out / "predictions" / name))
+
+    artifact, bundle = out / "artifact", out / "release"
+    chain.run("export", str(runs["distilled"]), "--data", data, "--out", str(artifact))
+    chain.run("validate", str(artifact), "--data", data)
+    chain.run("bench", str(artifact))
+    (out / "gates.yaml").write_text(GATES)
+    chain.run("release", "create", str(artifact), "--gates", str(out / "gates.yaml"), "--out", str(bundle))
+
+    summary = _summarise(out, runs, artifact, bundle, chain)
+    _write(out / "summary.json", summary)
+    chain.run("report", str(out), "--out", str(out / "report.html"))
+    summary["steps"] = chain.steps
+    summary["seconds"] = round(sum(step["seconds"] for step in chain.steps), 1)
+    _write(out / "summary.json", summary)
+    return summary
+
+
+def verdict(summary: dict[str, Any]) -> str:
+    """One sentence on whether distillation helped, with the numbers."""
+    alone, distilled, teacher = (summary[name]["miou"] for name in ("student", "distilled", "teacher"))
+    gain = 100 * (distilled - alone)
+    numbers = f"{100 * alone:.1f} -> {100 * distilled:.1f} mIoU ({gain:+.1f} points; teacher {100 * teacher:.1f})"
+    if gain <= 0:
+        return f"Distillation did NOT help in this run: {numbers}"
+    return f"Distillation helped, at equal iterations and with {LABELLED_FRAMES} labelled frames: {numbers}"
+
+
+def _prepare(out: Path) -> None:
+    if out.exists() and any(out.iterdir()):
+        if not (out / MARKER).exists():
+            raise SegkdError(f"{out} holds files that are not a quickstart's: name another folder with --out")
+        shutil.rmtree(out)
+    out.mkdir(parents=True, exist_ok=True)
+    (out / MARKER).write_text("made by `segkd quickstart`, which may replace this folder\n")
+
+
+def _summarise(out: Path, runs: dict[str, Path], artifact: Path, bundle: Path, chain: Chain) -> dict[str, Any]:
+    summary: dict[str, Any] = {}
+    for name, run in runs.items():
+        record = json.loads((run / "run.json").read_text())
+        summary[name] = {
+            "miou": record["eval"]["miou"],
+            "seconds": record["seconds"],
+            "params": record["params"],
+            "run": name,
+        }
+    parity = json.loads((artifact / "parity.json").read_text())
+    bench = json.loads((artifact / "bench.json").read_text())
+    release = json.loads(next(bundle.glob("*/release.json")).read_text())
+    latency = bench["latency_ms"]
+    summary["parity"] = {"agreement": parity["agreement"], "passed": parity["passed"], "file": "artifact/parity.json"}
+    summary["bench"] = {"p50_ms": latency["p50"], "p99_ms": latency["p99"], "file": "artifact/bench.json"}
+    release_file = next(bundle.glob("*/release.json")).relative_to(out)
+    summary["release"] = {"passed": release["passed"], "file": str(release_file)}
+    summary["labelled_frames"] = LABELLED_FRAMES
+    summary["pictures"] = _pictures(out)
+    summary["steps"] = list(chain.steps)
+    return summary
+
+
+def _pictures(out: Path) -> list[dict[str, str]]:
+    """Validation frames spread over the set, with the label pictures that `segkd eval` wrote for each run."""
+    from segkd.data import open_dataset
+
+    dataset = open_dataset(f"cityscapes:{out / 'data'}", split="val")
+    stride = max(1, len(dataset) // NUM_PICTURES)
+    rows = []
+    for index in range(0, stride * min(NUM_PICTURES, len(dataset)), stride):
+        name, mask = dataset.ids[index], dataset.mask_path(index)
+        row = {"id": name, "image": str(dataset.image_path(index).relative_to(out))}
+        row["truth"] = str(mask.relative_to(out)) if mask else ""
+        row |= {run: f"predictions/{run}/{name}.png" for run in ("student", "distilled", "teacher")}
+        rows.append(row)
+    return rows
+
+
+def _write(path: Path, value: dict[str, Any]) -> None:
+    from segkd.files import write_json
+
+    write_json(path, value)
+
+
+def print_summary(out: Path, summary: dict[str, Any]) -> None:
+    """The result, for people, on standard output."""
+    for name in ("teacher", "student", "distilled"):
+        row = summary[name]
+        size, seconds = f"{row['params']:>9,} parameters", f"{row['seconds']:6.1f} s training"
+        click.echo(f"{name:<10} mIoU {100 * row['miou']:5.1f}   {size}   {seconds}")
+    bench, parity = summary["bench"], summary["parity"]
+    click.echo(f"agreement of the graph with torch {parity['agreement']:.6f}")
+    click.echo(f"latency on this machine p50 {bench['p50_ms']:.2f} ms, p99 {bench['p99_ms']:.2f} ms")
+    click.echo(f"release {'passed' if summary['release']['passed'] else 'FAILED'} its gates")
+    click.echo(verdict(summary))
+    click.echo(f"report: {out / 'report.html'}")
+    sys.stdout.flush()
