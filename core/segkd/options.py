@@ -23,7 +23,7 @@ def parse_size(text: str) -> tuple[int, int]:
     return int(height), int(width)
 
 
-class SizeType(click.ParamType):  # type: ignore[type-arg]  # generic only since click 8.4; older ones cannot be indexed
+class SizeType(click.ParamType):  # type: ignore[type-arg]  # older click cannot index it
     """``HxW``, giving (height, width) in pixels."""
 
     name = "HxW"

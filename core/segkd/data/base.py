@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -73,15 +74,60 @@ class Sample(NamedTuple):
     id: str
 
 
+class Problem(NamedTuple):
+    """Something that is wrong with a file of a data set."""
+
+    path: Path
+    what: str
+
+
+class DataFileError(SegkdError):
+    """A file of a data set cannot be used.
+
+    Args:
+        path: the file.
+        what: what is wrong with it, and what to do.
+    """
+
+    def __init__(self, path: Path, what: str) -> None:
+        super().__init__(path, what)
+        self.problem = Problem(path, what)
+
+    def __str__(self) -> str:
+        return f"{self.problem.path}: {self.problem.what}"
+
+
 class Dataset(ABC):
     """An ordered collection of images with one label space.
 
-    Subclasses fill ``labels`` and ``ids`` and read single files; they open nothing before ``read``.
+    Subclasses fill ``labels`` (unless they have no masks) and ``ids`` and read single files; they open no image before
+    ``read``.
+
+    Attributes:
+        ids: the images' names, in reading order.
+        has_masks: False for plain frames.
+        problems: files that found no partner when the data set was opened; ``ids`` leaves them out.
     """
 
-    labels: LabelSpace
     ids: list[str]
     has_masks: bool = True
+    problems: Sequence[Problem] = ()
+    _labels: LabelSpace | None = None
+
+    @property
+    def labels(self) -> LabelSpace:
+        """The classes.
+
+        Raises:
+            SegkdError: for plain frames, which have none.
+        """
+        if self._labels is None:
+            raise SegkdError("these images have no masks, so no classes; use a data set with masks here")
+        return self._labels
+
+    @labels.setter
+    def labels(self, labels: LabelSpace) -> None:
+        self._labels = labels
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -118,15 +164,17 @@ class Dataset(ABC):
         """
         image, mask = self.read_image(index), self.read_mask(index)
         if image.shape[:2] != mask.shape:
-            raise SegkdError(
-                f"{self.mask_path(index)}: mask is {mask.shape[0]}x{mask.shape[1]} (height x width), "
-                f"its image {image.shape[0]}x{image.shape[1]}; make them the same size"
+            raise DataFileError(
+                self.mask_path(index) or self.image_path(index),
+                f"mask is {mask.shape[0]}x{mask.shape[1]} (height x width), "
+                f"its image {image.shape[0]}x{image.shape[1]}; make them the same size",
             )
         return Sample(image, mask, self.ids[index])
 
     def fingerprint(self) -> str:
         """A hash of the file names, sizes and label space: changes when the data set does."""
-        digest = hashlib.sha256(repr((self.labels.names, self.labels.ignore)).encode())
+        classes = (self.labels.names, self.labels.ignore) if self.has_masks else ()
+        digest = hashlib.sha256(repr(classes).encode())
         for index, name in enumerate(self.ids):
             for path in (self.image_path(index), self.mask_path(index)):
                 size = path.stat().st_size if path is not None and path.exists() else -1
@@ -140,9 +188,11 @@ class Frames(Dataset):
     def __init__(self, source: Dataset, start: int | None, stop: int | None) -> None:
         self._source = source
         self._indices = range(len(source))[start:stop]
-        self.labels = source.labels
         self.ids = [source.ids[i] for i in self._indices]
         self.has_masks = source.has_masks
+        self.problems = source.problems
+        if source.has_masks:
+            self.labels = source.labels
 
     def image_path(self, index: int) -> Path:
         """The file of an image."""
@@ -183,15 +233,17 @@ def parse_spec(spec: str) -> tuple[str, Path, dict[str, str]]:
     return name, Path(path).expanduser(), pairs
 
 
-def open_dataset(spec: str, split: str = "val") -> Dataset:
+def open_dataset(spec: str, split: str = "val", *, strict: bool = True) -> Dataset:
     """Open a data set by its specification.
 
     Args:
         spec: ``NAME:PATH[,option=value...]``; every data set also takes ``frames=START:STOP`` (as Python slices).
         split: ``train``, ``val`` or another split that the data set has; the option ``split=`` wins.
+        strict: whether an image without a mask (or the reverse) is an error; otherwise it is in ``problems``.
 
     Raises:
-        SegkdError: for an unknown name or option, a path that is not there, or a data set without images.
+        SegkdError: for an unknown name or option, a path that is not there, or a data set without images or with
+            files that have no partner.
     """
     name, path, options = parse_spec(spec)
     if name not in DATASETS:
@@ -205,10 +257,15 @@ def open_dataset(spec: str, split: str = "val") -> Dataset:
     for key in options:
         if key not in known | {"split"}:
             raise unknown_name(f"option of {name}", key, known | {"split", "frames"})
-    dataset: Dataset = reader(path, split=options.pop("split", split), **options)
+    split = options.pop("split", split)
+    dataset: Dataset = reader(path, split=split, **options)
+    if strict and dataset.problems:
+        first, count = dataset.problems[0], len(dataset.problems)
+        others = f"; {count} such files in all, `segkd data check {spec}` lists them" if count > 1 else ""
+        raise SegkdError(f"{first.path}: {first.what}{others}")
     if frames is not None:
         dataset = Frames(dataset, *_parse_frames(spec, frames))
-    if not len(dataset):
+    if strict and not len(dataset):
         raise SegkdError(f"data {spec!r}: no images for split {split!r}")
     return dataset
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-from segkd.errors import SegkdError, unknown_name
+from segkd.errors import unknown_name
 from segkd_distill.methods.base import Declares, Group, Method, Needs, StepContext
 from segkd_distill.models.output import TapInfo
 
@@ -51,11 +51,5 @@ def build_method(name: str, *, student: TapInfo, teacher: TapInfo, num_classes: 
         if key not in known:
             raise unknown_name(f"hyper-parameter of {name}", key, known)
     method = cls(student=student, teacher=teacher, num_classes=num_classes, **hyper)
-    for side, info, taps in (
-        ("student", student, method.needs.student_taps),
-        ("teacher", teacher, method.needs.teacher_taps),
-    ):
-        missing = sorted(taps - set(info.channels))
-        if missing:
-            raise SegkdError(f"method {name} needs the taps {', '.join(missing)}, which this {side} does not have")
+    method.needs.require(name, student, teacher)
     return method

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from segkd.errors import SegkdError
 from segkd_distill.models.output import SegOutput, TapInfo
 
 
@@ -48,6 +50,19 @@ class Needs:
     student_taps: frozenset[str] = frozenset()
     teacher_taps: frozenset[str] = frozenset()
     labels: bool = False
+
+    def require(self, method: str, student: TapInfo, teacher: TapInfo) -> None:
+        """Stop if a network lacks a tap; a method that reads a tap's width calls this first.
+
+        Raises:
+            SegkdError: names the taps that are missing.
+        """
+        for side, info, taps in (("student", student, self.student_taps), ("teacher", teacher, self.teacher_taps)):
+            missing = sorted(taps - set(info.channels))
+            if missing:
+                raise SegkdError(
+                    f"method {method} needs the taps {', '.join(missing)}, which this {side} does not have"
+                )
 
 
 @dataclass(frozen=True)
@@ -148,7 +163,7 @@ def resize_to(tensor: Tensor, size: Iterable[int]) -> Tensor:
     return F.interpolate(tensor, size=(height, width), mode="bilinear", align_corners=False)
 
 
-def valid_pixels(labels: Tensor, ctx: StepContext, size: Iterable[int]) -> Tensor:
+def valid_pixels(labels: Tensor | None, ctx: StepContext, size: Iterable[int]) -> Tensor:
     """Pixels on which a label-free term may act when ``mask_ignore`` is on.
 
     Args:
@@ -158,7 +173,34 @@ def valid_pixels(labels: Tensor, ctx: StepContext, size: Iterable[int]) -> Tenso
 
     Returns:
         (N, height, width) bool: nearest-neighbour samples of "the label is not ignored".
+
+    Raises:
+        SegkdError: if there are no labels.
     """
+    if labels is None:
+        raise SegkdError("mask_ignore needs the labels of the batch; turn it off where there are none")
     height, width = size
     valid = (labels != ctx.ignore_index) | ~ctx.labelled.view(-1, 1, 1)
     return F.interpolate(valid[:, None].float(), size=(height, width), mode="nearest")[:, 0] > 0.5
+
+
+def at_least_zero(name: str, value: float) -> float:
+    """A hyper-parameter that must be a finite number >= 0.
+
+    Raises:
+        SegkdError: if it is not.
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or value < 0:
+        raise SegkdError(f"{name} must be a number of at least 0, got {value!r}")
+    return float(value)
+
+
+def positive(name: str, value: float) -> float:
+    """A hyper-parameter that must be a finite number > 0.
+
+    Raises:
+        SegkdError: if it is not.
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or value <= 0:
+        raise SegkdError(f"{name} must be a number above 0, got {value!r}")
+    return float(value)

@@ -1,0 +1,85 @@
+"""``segkd recipe``: show, copy and check."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from segkd.options import json_option, print_json, set_option
+
+CONTEXT_SETTINGS = {"help_option_names": ["-h", "--help"]}
+
+
+@click.group(short_help="Show, copy and check recipes.", context_settings=CONTEXT_SETTINGS)
+def recipe() -> None:
+    """Show, copy and check recipes.
+
+    A recipe is one YAML file that says what a run is. RECIPE is a file, or a name of `segkd list recipes`.
+    """
+
+
+@recipe.command()
+@click.argument("recipe", metavar="RECIPE")
+@set_option
+@json_option
+def show(recipe: str, overrides: tuple[str, ...], as_json: bool) -> None:
+    r"""Print a recipe with every key written out.
+
+    \b
+    Example:
+      segkd recipe show cityscapes-pspnet-r18 --set train.batch=16
+    """
+    from segkd.recipe import dump_recipe, load_recipe
+
+    loaded = load_recipe(recipe, overrides)
+    if as_json:
+        print_json(loaded.model_dump(mode="json", by_alias=True))
+    else:
+        click.echo(dump_recipe(loaded), nl=False)
+
+
+@recipe.command()
+@click.argument("recipe", metavar="RECIPE")
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+def copy(recipe: str, file: Path) -> None:
+    r"""Copy a recipe to FILE, to change it; an existing FILE stays.
+
+    \b
+    Example:
+      segkd recipe copy cityscapes-pspnet-r18 mine.yaml
+    """
+    from segkd.errors import SegkdError
+    from segkd.files import write_atomic
+    from segkd.recipe import recipe_path
+
+    if file.exists():
+        raise SegkdError(f"{file} exists already; name another file")
+    write_atomic(file, recipe_path(recipe).read_bytes())
+    click.echo(file)
+
+
+@recipe.command()
+@click.argument("recipe", metavar="RECIPE")
+@set_option
+@json_option
+def check(recipe: str, overrides: tuple[str, ...], as_json: bool) -> None:
+    r"""Say whether a recipe is valid; reads no data and trains nothing.
+
+    Keys, types and the form of data specifications are always checked; the names of models and methods only where
+    torch is installed, because they are in its rooms.
+
+    \b
+    Example:
+      segkd recipe check mine.yaml --set train.iters=100
+    """
+    from segkd.recipe import load_recipe, recipe_path
+    from segkd.recipe_names import check_names
+
+    names_checked = check_names(load_recipe(recipe, overrides), str(recipe_path(recipe)))
+    if as_json:
+        print_json({"recipe": str(recipe_path(recipe)), "valid": True, "names_checked": names_checked})
+        return
+    if not names_checked:
+        click.echo("segkd: the names of models and methods were not checked: torch is not installed", err=True)
+    click.echo(f"{recipe}: valid")

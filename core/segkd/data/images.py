@@ -1,0 +1,53 @@
+"""Plain frames without masks, for distillation on unlabelled data and for prediction."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segkd.data.base import Dataset
+from segkd.data.decode import IMAGE_SUFFIXES, read_rgb
+from segkd.data.pairing import by_name, relative_name, visible_files
+from segkd.errors import SegkdError
+
+
+class Images(Dataset):
+    """All pictures below a folder: ``images:PATH``. They have no masks and no label space.
+
+    Args:
+        path: the folder.
+        split: has no meaning here; every split is the whole folder.
+
+    Raises:
+        SegkdError: if there is no picture.
+    """
+
+    OPTIONS: frozenset[str] = frozenset()
+    has_masks = False
+
+    def __init__(self, path: Path, *, split: str = "val") -> None:
+        files = visible_files(path, IMAGE_SUFFIXES)
+        if not files:
+            raise SegkdError(f"no pictures ({', '.join(IMAGE_SUFFIXES)}) in {path}")
+        named, self.problems = by_name((relative_name(file, path), file) for file in files)
+        self.ids, self._images = list(named), list(named.values())
+
+    def image_path(self, index: int) -> Path:
+        """The file of an image."""
+        return self._images[index]
+
+    def mask_path(self, index: int) -> None:
+        """None: there are no masks."""
+        return None
+
+    def read_image(self, index: int) -> NDArray[np.uint8]:
+        """One image as uint8 RGB (height, width, 3)."""
+        return read_rgb(self._images[index])
+
+    def read_mask(self, index: int) -> NDArray[np.uint8]:
+        """Raise: there are no masks."""
+        raise SegkdError(
+            f"{self._images[index]} has no mask: images: data sets hold plain frames; use folder: or cityscapes:"
+        )

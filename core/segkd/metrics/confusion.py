@@ -1,0 +1,100 @@
+"""The confusion matrix of a whole set, in whole numbers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segkd.errors import SegkdError
+
+# Pixels counted at a time: their indices stay in the processor's cache while np.bincount widens them to int64.
+_CHUNK_PIXELS = 1 << 18
+
+
+class ConfusionMatrix:
+    """Counts of (truth, prediction) pairs over the pixels of a set.
+
+    Ignored pixels are not counted. A prediction outside 0..num_classes-1 is counted in the last column: it is a miss
+    of its true class and a false alarm of none, as in mmsegmentation and the Cityscapes evaluator.
+
+    Attributes:
+        num_classes: number of classes, K.
+        ignore: value of the truth that is not scored, K..255.
+        counts: int64 (K, K + 1); row = truth, column = prediction, last column = predictions outside 0..K-1.
+
+    Raises:
+        SegkdError: if the ignored value is one of the classes.
+    """
+
+    def __init__(self, num_classes: int, ignore: int = 255) -> None:
+        if not 1 <= num_classes <= ignore <= 255:
+            raise SegkdError(
+                f"a confusion matrix needs 1 to 255 classes and an ignored value from there to 255, "
+                f"got {num_classes} classes and {ignore}"
+            )
+        self.num_classes = num_classes
+        self.ignore = ignore
+        self.counts: NDArray[np.int64] = np.zeros((num_classes, num_classes + 1), np.int64)
+
+    def update(self, prediction: NDArray[np.integer[Any]], target: NDArray[np.integer[Any]]) -> None:
+        """Count the pixels of one image or batch.
+
+        Args:
+            prediction: integers (H, W) or (N, H, W); uint8 is fastest.
+            target: integers of the same shape, each a class or the ignored value.
+
+        Raises:
+            SegkdError: for different shapes, values that are no integers, or a target that is neither a class nor
+                ignored.
+        """
+        if prediction.shape != target.shape:
+            raise SegkdError(f"prediction has shape {prediction.shape}, its target {target.shape}; they must be equal")
+        predicted = self._as_bytes(prediction, "prediction").ravel()
+        truth = self._as_bytes(target, "target").ravel()
+        joint = np.zeros(1 << 16, np.int64)
+        for start in range(0, truth.size, _CHUNK_PIXELS):
+            part = slice(start, start + _CHUNK_PIXELS)
+            pairs = (truth[part].astype(np.uint16) << 8) | predicted[part]
+            joint += np.bincount(pairs, minlength=1 << 16)
+        table = joint.reshape(256, 256)
+        table[self.ignore] = 0
+        undeclared = np.flatnonzero(table[self.num_classes :].any(axis=1))
+        if undeclared.size:
+            raise SegkdError(
+                f"the target holds the value {undeclared[0] + self.num_classes}, which is neither one of "
+                f"{self.num_classes} classes nor the ignored {self.ignore}"
+            )
+        rows = table[: self.num_classes]
+        self.counts[:, :-1] += rows[:, : self.num_classes]
+        self.counts[:, -1] += rows[:, self.num_classes :].sum(axis=1)
+
+    def merge(self, other: ConfusionMatrix) -> None:
+        """Add the counts of another part of the set.
+
+        Raises:
+            SegkdError: if it counts other classes.
+        """
+        if (other.num_classes, other.ignore) != (self.num_classes, self.ignore):
+            raise SegkdError(
+                f"cannot add counts of {other.num_classes} classes (ignored: {other.ignore}) to counts of "
+                f"{self.num_classes} (ignored: {self.ignore})"
+            )
+        self.counts += other.counts
+
+    def _as_bytes(self, values: NDArray[np.integer[Any]], what: str) -> NDArray[np.uint8]:
+        if values.dtype == np.uint8:
+            return np.asarray(values, np.uint8)
+        if not np.issubdtype(values.dtype, np.integer):
+            raise SegkdError(f"the {what} holds {values.dtype}, expected integers")
+        inside = (values >= 0) & (values < self.num_classes)
+        if what == "target":
+            inside |= values == self.ignore
+            if not inside.all():
+                wrong = values[~inside].flat[0]
+                raise SegkdError(
+                    f"the target holds the value {wrong}, which is neither one of {self.num_classes} classes "
+                    f"nor the ignored {self.ignore}"
+                )
+        return np.where(inside, values, 255).astype(np.uint8)

@@ -1,0 +1,64 @@
+"""Whether the names in a recipe (data sets, models, methods) are ones that segkd knows."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from pathlib import Path
+
+from segkd.data.base import DATASETS, parse_spec
+from segkd.errors import SegkdError, unknown_name
+from segkd.recipe import Recipe, split_named
+
+# Tables of another room, which core names and never imports by itself.
+MODELS_TABLE = ("segkd_distill.models.zoo", "MODELS")
+METHODS_TABLE = ("segkd_distill.methods", "METHODS")
+
+
+def check_names(recipe: Recipe, source: str) -> bool:
+    """Check the names in a recipe without reading data or weights.
+
+    Args:
+        recipe: the recipe.
+        source: its file, for messages.
+
+    Returns:
+        True if models and methods were checked too, False where torch is not installed.
+
+    Raises:
+        SegkdError: ``source: key: ...`` for an unknown name or a malformed data specification.
+    """
+    for key in ("train", "val", "unlabelled"):
+        spec = getattr(recipe.data, key)
+        if spec is not None:
+            _check_spec(spec, f"{source}: data.{key}")
+    if importlib.util.find_spec("torch") is None:
+        return False
+    models, methods = _table(*MODELS_TABLE), _table(*METHODS_TABLE)
+    if recipe.student.model is not None and recipe.student.model not in models:
+        raise SegkdError(f"{source}: student.model: {unknown_name('model', recipe.student.model, models)}")
+    teacher = recipe.teacher.model
+    if teacher is not None and teacher not in models and not Path(teacher).expanduser().exists():
+        raise SegkdError(
+            f"{source}: teacher.model: {unknown_name('model', teacher, models)} (and there is no run folder {teacher})"
+        )
+    for part in recipe.methods:
+        # `cwd+brd:0.5` is two methods, the second with a weight.
+        for name in split_named(part)[0].split("+"):
+            if name.partition(":")[0] not in methods:
+                raise SegkdError(f"{source}: methods: {unknown_name('method', name.partition(':')[0], methods)}")
+    return True
+
+
+def _check_spec(spec: str, place: str) -> None:
+    try:
+        name, _, _ = parse_spec(spec)
+        if name not in DATASETS:
+            raise unknown_name("data set", name, DATASETS)
+    except SegkdError as error:
+        raise SegkdError(f"{place}: {error}") from error
+
+
+def _table(module: str, name: str) -> dict[str, object]:
+    table: dict[str, object] = getattr(importlib.import_module(module), name)
+    return table

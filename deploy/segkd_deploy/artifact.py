@@ -1,0 +1,144 @@
+"""An artifact folder, opened only if every byte is still the one that was exported."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segkd.errors import GateFailed, SegkdError
+from segkd.files import read_json, sha256_file
+from segkd.manifest import FILE_NAME, Manifest, load_manifest, verify_files
+from segkd.manifest import Reference as RecordedReference
+from segkd_deploy.runners.base import RunnerSpec
+
+
+@dataclass(frozen=True)
+class Reference:
+    """The recorded frames and what was said of them when the graphs were made.
+
+    Attributes:
+        frames: uint8 RGB (N, height, width, 3).
+        truth: uint8 (N, height, width), 255 = ignore.
+        student: uint8 (N, height, width), labels of the source network.
+        margins: float16 (N, height, width), its largest minus its second largest logit.
+        teacher: uint8 (N, height, width), labels of the teacher; None if there was none.
+        ids: names of the frames.
+    """
+
+    frames: NDArray[np.uint8]
+    truth: NDArray[np.uint8]
+    student: NDArray[np.uint8]
+    margins: NDArray[np.float16]
+    teacher: NDArray[np.uint8] | None
+    ids: list[str]
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A verified artifact folder.
+
+    Attributes:
+        folder: where it lies.
+        manifest: its content.
+        manifest_sha256: the hash of ``manifest.json``, which evidence carries.
+    """
+
+    folder: Path
+    manifest: Manifest
+    manifest_sha256: str
+
+    @property
+    def class_names(self) -> list[str]:
+        """One name per class."""
+        return self.manifest.label_space.names
+
+    def spec(self) -> RunnerSpec:
+        """Shapes of the graphs."""
+        shape = self.manifest.input
+        return RunnerSpec(shape.batch, shape.height_px, shape.width_px, len(self.class_names))
+
+    def variants(self, asked: Sequence[str] = ()) -> list[str]:
+        """The variants asked for, or all.
+
+        Raises:
+            SegkdError: for a variant that the artifact does not have.
+        """
+        for name in asked:
+            self.manifest.variant(name)
+        return list(asked) or list(self.manifest.variants)
+
+    def graph(self, variant: str) -> Path:
+        """The file of a variant.
+
+        Raises:
+            SegkdError: for a variant that the artifact does not have.
+        """
+        return self.folder / self.manifest.variant(variant).file
+
+    def frames(self) -> NDArray[np.uint8]:
+        """The reference frames, uint8 RGB (N, height, width, 3).
+
+        Raises:
+            SegkdError: if the artifact has none, or they have another shape than the manifest says.
+        """
+        shape = self.manifest.input
+        return self._array("frames", np.dtype(np.uint8), (shape.height_px, shape.width_px, 3))
+
+    def reference(self) -> Reference:
+        """The reference frames with their labels.
+
+        Raises:
+            SegkdError: if the artifact has none, or they have other shapes than the manifest says.
+        """
+        size = (self.manifest.input.height_px, self.manifest.input.width_px)
+        label = np.dtype(np.uint8)
+        recorded = self._recorded()
+        return Reference(
+            frames=self.frames(),
+            truth=self._array("truth", label, size),
+            student=self._array("student", label, size),
+            margins=self._array("margins", np.dtype(np.float16), size),
+            teacher=self._array("teacher", label, size) if "teacher" in recorded.files else None,
+            ids=recorded.ids if isinstance(recorded.ids, list) else list(read_json(self.folder / recorded.ids)),
+        )
+
+    def _recorded(self) -> RecordedReference:
+        recorded = self.manifest.reference
+        if recorded is None or not recorded.count:
+            raise SegkdError(f"{self.folder}: the artifact has no reference frames; export it again with --reference 8")
+        return recorded
+
+    def _array(self, key: str, dtype: np.dtype[Any], shape: tuple[int, ...]) -> NDArray[Any]:
+        recorded = self._recorded()
+        if key not in recorded.files:
+            raise SegkdError(f"{self.folder}: the manifest's reference has no {key!r}; export it again")
+        name = recorded.files[key]
+        if name not in self.manifest.files:
+            raise SegkdError(f"{self.folder}: {name} has no hash in the manifest; export it again")
+        array: NDArray[Any] = np.load(self.folder / name, allow_pickle=False)
+        expected = (recorded.count, *shape)
+        if array.dtype != dtype or array.shape != expected:
+            raise SegkdError(
+                f"{self.folder / name}: expected {dtype} {expected}, found {array.dtype} {array.shape}; export it again"
+            )
+        return array
+
+
+def open_artifact(folder: Path) -> Artifact:
+    """Open an artifact folder and hash every file of it.
+
+    Raises:
+        SegkdError: if it is no artifact folder.
+        GateFailed: naming every file that is missing or has changed since the export.
+    """
+    manifest = load_manifest(folder)
+    try:
+        verify_files(folder, manifest)
+    except SegkdError as error:
+        raise GateFailed(str(error)) from error
+    return Artifact(folder, manifest, sha256_file(folder / FILE_NAME))

@@ -1,0 +1,72 @@
+"""Statistics of latencies: nothing is clipped, percentiles are values that were really measured."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from segkd.errors import SegkdError
+
+PERCENTILES: dict[str, float] = {"p50": 50.0, "p90": 90.0, "p95": 95.0, "p99": 99.0, "p99_9": 99.9}
+
+
+def percentile(values: Sequence[float], percent: float) -> float:
+    """The nearest-rank percentile: the smallest value that at least ``percent`` % of the values do not exceed.
+
+    Args:
+        values: at least one, in any order.
+        percent: above 0, at most 100.
+
+    Raises:
+        SegkdError: without values, or for a percent out of range.
+    """
+    if not values:
+        raise SegkdError("a percentile needs at least one value")
+    if not 0 < percent <= 100:
+        raise SegkdError(f"percent: expected above 0 and at most 100, got {percent}")
+    # In hundredths of a percent the rank is exact: 99.9 / 100 * 1000 is a little above 999 in floating point.
+    rank = -(-round(percent * 100) * len(values) // 10_000)
+    return float(sorted(values)[rank - 1])
+
+
+def summarise(latencies_ns: Sequence[int]) -> dict[str, float]:
+    """Latency statistics in milliseconds.
+
+    Returns:
+        ``min``, ``mean``, ``std`` (of the population), ``p50``, ``p90``, ``p95``, ``p99``, ``p99_9``, ``max``.
+
+    Raises:
+        SegkdError: without values.
+    """
+    if not latencies_ns:
+        raise SegkdError("no latency was measured")
+    values_ms = np.asarray(latencies_ns, np.float64) / 1e6
+    ordered = sorted(values_ms.tolist())
+    summary = {"min": ordered[0], "mean": float(values_ms.mean()), "std": float(values_ms.std())}
+    summary.update({name: percentile(ordered, percent) for name, percent in PERCENTILES.items()})
+    return {**summary, "max": ordered[-1]}
+
+
+def coefficient_of_variation(latencies_ns: Sequence[int]) -> float:
+    """Standard deviation (of the population) over mean.
+
+    Raises:
+        SegkdError: without values.
+    """
+    summary = summarise(latencies_ns)
+    return summary["std"] / summary["mean"] if summary["mean"] else 0.0
+
+
+def drift(latencies_ns: Sequence[int]) -> float:
+    """Median of the last quarter over the median of the first, minus 1: heat and throttling make it grow.
+
+    Returns:
+        nan for fewer than 8 values.
+    """
+    quarter = len(latencies_ns) // 4
+    if quarter < 2:
+        return math.nan
+    first, last = np.median(latencies_ns[:quarter]), np.median(latencies_ns[-quarter:])
+    return float(last / first - 1) if first else math.nan

@@ -1,0 +1,1 @@
+"""Releases: gates over fresh evidence, a bundle with checksums, and its card."""

@@ -1,0 +1,212 @@
+"""ONNX Runtime: the reference runtime, on the CPU and behind every provider that its wheel holds."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segkd.errors import BackendMissing, SegkdError, import_extra, unknown_name
+from segkd.files import sha256_file
+from segkd_deploy.device import physical_cores
+from segkd_deploy.runners.base import Runner, RunnerSpec
+
+PROVIDERS: dict[str, str] = {
+    "cpu": "CPUExecutionProvider",
+    "cuda": "CUDAExecutionProvider",
+    "openvino": "OpenVINOExecutionProvider",
+    "tensorrt": "TensorrtExecutionProvider",
+}
+
+# Every uint8 label is below this.
+LABEL_VALUES = 256
+
+
+def open_session(graph: Path, provider: str = "cpu", threads: int | None = None) -> Any:
+    """Open an ``onnxruntime.InferenceSession`` whose first provider is really the one asked for.
+
+    All graph optimisations, sequential execution, ``threads`` threads inside an operator and one between
+    operators.
+
+    Args:
+        graph: the ONNX file.
+        provider: a key of ``PROVIDERS``.
+        threads: threads inside an operator; None for one per physical core that this process may use.
+
+    Raises:
+        SegkdError: for an unknown provider, or a file that is missing or no ONNX graph.
+        BackendMissing: if onnxruntime is not installed or cannot give the provider; it never becomes the CPU.
+    """
+    if provider not in PROVIDERS:
+        raise unknown_name("onnxruntime provider", provider, PROVIDERS)
+    if threads is not None and threads < 1:
+        raise SegkdError(f"threads: expected 1 or more, got {threads}")
+    if not graph.is_file():
+        raise SegkdError(f"{graph}: no such graph")
+    ort = import_extra("onnxruntime", "ort")
+    wanted = PROVIDERS[provider]
+    available = ort.get_available_providers()
+    if wanted not in available:
+        raise BackendMissing(
+            f"provider {provider} ({wanted}) is not in this onnxruntime {ort.__version__}, which has "
+            f"{', '.join(available)}; install the onnxruntime build that brings it"
+        )
+    options = ort.SessionOptions()
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
+    options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
+    options.intra_op_num_threads = physical_cores() if threads is None else threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    try:
+        session = ort.InferenceSession(str(graph), sess_options=options, providers=[wanted])
+    except Exception as error:  # onnxruntime's exceptions share no base class of their own
+        raise SegkdError(f"{graph}: onnxruntime cannot load it: {error}") from error
+    session.disable_fallback()
+    used = session.get_providers()
+    if not used or used[0] != wanted:
+        raise BackendMissing(
+            f"provider {provider} ({wanted}) could not start, onnxruntime would have run on "
+            f"{', '.join(used) or 'nothing'}; check its driver and libraries"
+        )
+    return session
+
+
+def session_spec(session: Any, graph: Path) -> RunnerSpec:
+    """The shapes of an open session's graph.
+
+    ``num_classes`` comes from its metadata ``classes``, a JSON list of names; without it, it is 256.
+
+    Raises:
+        SegkdError: if it does not take one uint8 (N, height, width, 3) and give uint8 labels first.
+    """
+    inputs, outputs = session.get_inputs(), session.get_outputs()
+    shape = list(inputs[0].shape) if len(inputs) == 1 else []
+    complete = (
+        len(shape) == 4
+        and inputs[0].type == "tensor(uint8)"
+        and isinstance(shape[1], int)
+        and isinstance(shape[2], int)
+        and shape[3] == 3
+        and outputs[0].type == "tensor(uint8)"
+        and len(outputs[0].shape) == 3
+    )
+    if not complete:
+        found = ", ".join(f"{tensor.name} {tensor.type} {tensor.shape}" for tensor in [*inputs, *outputs])
+        raise SegkdError(
+            f"{graph}: expected a complete graph, uint8 (N, height, width, 3) in and uint8 (N, height, width) out, "
+            f"found {found}; export it with segkd export"
+        )
+    batch = shape[0] if isinstance(shape[0], int) else None
+    classes = session.get_modelmeta().custom_metadata_map.get("classes")
+    return RunnerSpec(batch, shape[1], shape[2], LABEL_VALUES if classes is None else len(json.loads(classes)))
+
+
+class OnnxRuntimeRunner(Runner):
+    """A complete graph in ONNX Runtime.
+
+    Input and output stay in the caller's arrays (``io_binding``): nothing is copied on the CPU; with another
+    provider onnxruntime copies to and from the device inside ``infer``.
+
+    Args:
+        graph: the ONNX file.
+        provider: a key of ``PROVIDERS``.
+        threads: threads inside an operator; None for one per physical core that this process may use.
+        spec: the graph's shapes, from a manifest; the graph is held against it when the session opens.
+            None reads them from the graph, which costs a session of its own.
+    """
+
+    def __init__(
+        self, graph: Path, *, provider: str = "cpu", threads: int | None = None, spec: RunnerSpec | None = None
+    ) -> None:
+        super().__init__(graph)
+        self.provider = provider
+        self.threads = physical_cores() if threads is None else threads
+        self.spec = session_spec(open_session(graph, provider, threads), graph) if spec is None else spec
+        self._session: Any = None
+        self._binding: Any = None
+
+    def __enter__(self) -> OnnxRuntimeRunner:
+        """Open the session.
+
+        Raises:
+            SegkdError: if the graph cannot be loaded or has other shapes than ``spec``.
+            BackendMissing: if the provider is not there.
+        """
+        session = open_session(self.graph, self.provider, self.threads)
+        found = session_spec(session, self.graph)
+        if (found.batch, found.height_px, found.width_px) != (self.spec.batch, self.spec.height_px, self.spec.width_px):
+            raise SegkdError(
+                f"{self.graph}: expected batch x height x width {_shape(self.spec)}, the graph has {_shape(found)}; "
+                "export it again"
+            )
+        self._session, self._binding = session, session.io_binding()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the session."""
+        self._session = self._binding = None
+
+    def infer(self, frames: NDArray[np.uint8], out: NDArray[np.uint8] | None = None) -> NDArray[np.uint8]:
+        """Label frames; see ``Runner.infer``.
+
+        Raises:
+            SegkdError: outside ``with``, or for arrays of another dtype, shape or memory order.
+        """
+        if self._session is None:
+            raise SegkdError("the runner is not open; use it in a with statement")
+        batch = self.spec.batch if self.spec.batch is not None else max(1, len(frames))
+        labels_shape = (batch, self.spec.height_px, self.spec.width_px)
+        _check_array("frames", frames, (*labels_shape, 3))
+        if out is None:
+            out = np.empty(labels_shape, np.uint8)
+        else:
+            _check_array("out", out, labels_shape)
+            if not out.flags.writeable:
+                raise SegkdError("out: expected an array that can be written, got a read-only one")
+        start_ns = time.perf_counter_ns()
+        self._binding.bind_cpu_input(self._session.get_inputs()[0].name, frames)
+        name = self._session.get_outputs()[0].name
+        self._binding.bind_output(name, "cpu", 0, np.uint8, labels_shape, out.ctypes.data)
+        self._session.run_with_iobinding(self._binding)
+        if self.provider == "cpu":
+            self.last_stages_ms = {"compute": (time.perf_counter_ns() - start_ns) / 1e6}
+        return out
+
+    def describe(self) -> dict[str, Any]:
+        """Runtime name, version, provider and device really used, thread counts, graph sha256.
+
+        Raises:
+            SegkdError: outside ``with``: what was used is known once the session is open.
+        """
+        if self._session is None:
+            raise SegkdError("the runner is not open; use it in a with statement")
+        ort = import_extra("onnxruntime", "ort")
+        options = self._session.get_session_options()
+        return {
+            "name": "onnxruntime",
+            "version": ort.__version__,
+            "provider": self._session.get_providers()[0],
+            "providers": list(self._session.get_providers()),
+            "device": ort.get_device(),
+            "threads": options.intra_op_num_threads,
+            "inter_op_threads": options.inter_op_num_threads,
+            "graph_sha256": sha256_file(self.graph),
+        }
+
+
+def _shape(spec: RunnerSpec) -> str:
+    return f"{spec.batch or 'any'} x {spec.height_px} x {spec.width_px}"
+
+
+def _check_array(name: str, array: NDArray[np.uint8], shape: tuple[int, ...]) -> None:
+    if array.dtype != np.uint8 or array.shape != shape:
+        raise SegkdError(f"{name}: expected uint8 {shape}, got {array.dtype} {array.shape}")
+    if not array.flags.c_contiguous:
+        raise SegkdError(f"{name}: expected a C-contiguous array; use numpy.ascontiguousarray")

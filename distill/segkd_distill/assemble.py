@@ -1,0 +1,273 @@
+"""From a recipe to everything that a training loop needs; whatever is wrong with it is found here."""
+
+from __future__ import annotations
+
+import copy
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from segkd.data.base import Dataset, LabelSpace, open_dataset, parse_spec
+from segkd.errors import BackendMissing, SegkdError
+from segkd.recipe import Recipe
+from segkd_distill.data.geometry import Geometry
+from segkd_distill.data.loader import BatchSource, split_rows
+from segkd_distill.data.memory import in_memory_if_small
+from segkd_distill.device import place
+from segkd_distill.methods.base import Method
+from segkd_distill.methods.compose import build_composite
+from segkd_distill.models.checkpoints import load_backbone, load_into, load_tensors
+from segkd_distill.models.segmenter import Segmenter
+from segkd_distill.models.teachers import load_teacher
+from segkd_distill.models.zoo import MODELS, ModelConfig, build_model
+from segkd_distill.optim import Poly, build_optimizer, build_schedule
+from segkd_distill.runs import WEIGHTS
+from segkd_distill.step import DistillStep
+
+PRECISIONS = {"off": "32-true", "fp16": "16-mixed", "bf16": "bf16-mixed"}
+"""The recipe's ``train.amp`` -> Lightning Fabric's name."""
+
+
+@dataclass
+class Assembly:
+    """The parts of a run, ready to train.
+
+    Attributes:
+        recipe: as :func:`resolve_recipe` gives it.
+        config: the student's architecture.
+        labels: the classes.
+        imgsz: height and width of the first validation image.
+        source: makes the training batches.
+        val: the validation set.
+        student: on the device, in channels_last memory.
+        method: on the device, None without a teacher.
+        step: the forward pass, wrapped by Fabric.
+        optimizer: of student and method, wrapped by Fabric.
+        adversary_optimizer: of the method's adversary, wrapped by Fabric, or None.
+        schedule: step -> learning rate.
+        fabric: device and precision.
+        fingerprints: of the data sets.
+    """
+
+    recipe: Recipe
+    config: ModelConfig
+    labels: LabelSpace
+    imgsz: tuple[int, int]
+    source: BatchSource
+    val: Dataset
+    student: Segmenter
+    method: Method | None
+    step: Any
+    optimizer: Any
+    adversary_optimizer: Any
+    schedule: Poly
+    fabric: Any
+    fingerprints: dict[str, str]
+
+    def state_dict(self) -> dict[str, Any]:
+        """Weights and optimisers, for the checkpoint."""
+        scaler = getattr(self.fabric.strategy.precision, "scaler", None)
+        adversary = self.adversary_optimizer
+        return {
+            "model": self.student.state_dict(),
+            "method": self.method.state_dict() if self.method is not None else None,
+            "optimizer": self.optimizer.state_dict(),
+            "adversary_optimizer": adversary.state_dict() if adversary is not None else None,
+            "scaler": scaler.state_dict() if scaler is not None else None,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """The inverse of :meth:`state_dict`."""
+        self.student.load_state_dict(state["model"])
+        if self.method is not None:
+            self.method.load_state_dict(state["method"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        if self.adversary_optimizer is not None:
+            self.adversary_optimizer.load_state_dict(state["adversary_optimizer"])
+        scaler = getattr(self.fabric.strategy.precision, "scaler", None)
+        if scaler is not None and state["scaler"] is not None:
+            scaler.load_state_dict(state["scaler"])
+
+
+def resolve_recipe(recipe: Recipe) -> Recipe:
+    """The recipe with its defaults that depend on other keys filled in, and its paths made absolute.
+
+    Raises:
+        SegkdError: if training data or student are missing.
+    """
+    if recipe.data.train is None:
+        raise SegkdError("no training data: give --data NAME:PATH, or data.train in the recipe")
+    if recipe.student.model is None:
+        raise SegkdError("no network to train: give --student NAME (`segkd list models`), or student.model")
+    values = recipe.model_dump(by_alias=True)
+    data, teacher, student = values["data"], values["teacher"], values["student"]
+    if data["val"] is None:
+        data["val"] = whole_set(recipe.data.train)
+    for key in ("train", "val", "unlabelled"):
+        if data[key] is not None:
+            data[key] = _absolute_spec(data[key])
+    for section, key in ((teacher, "model"), (teacher, "weights"), (student, "weights"), (student, "backbone_weights")):
+        if section[key] is not None and Path(section[key]).expanduser().exists():
+            section[key] = str(Path(section[key]).expanduser().absolute())
+    return Recipe.model_validate(values)
+
+
+def whole_set(spec: str) -> str:
+    """A data specification without what picks a part of the data set."""
+    name, path, options = parse_spec(spec)
+    rest = [f",{key}={value}" for key, value in options.items() if key not in ("frames", "split")]
+    return f"{name}:{path}{''.join(rest)}"
+
+
+def assemble(recipe: Recipe, device: torch.device, workers: int = 0) -> Assembly:
+    """Open the data, build and load the networks, the method and the optimiser.
+
+    Args:
+        recipe: as :func:`resolve_recipe` gives it.
+        device: where to train.
+        workers: loading processes, which share the memory for decoded samples.
+
+    Raises:
+        SegkdError: for anything in the recipe that does not fit together or to the data.
+        BackendMissing: if the device cannot do the precision.
+    """
+    check_teaching(recipe)
+    rows = split_rows(recipe.train.batch, recipe.data.unlabelled is not None)
+    fabric = _fabric(device, recipe.train.amp)
+    train, val, unlabelled = _open_data(recipe)
+    torch.manual_seed(recipe.train.seed)
+    student, config = _build_student(recipe, train.labels.num_classes)
+    crop = recipe.augment.crop or train.read_image(0).shape[:2]
+    if rows.total == 1:
+        _check_single_image(student, crop)
+    teacher, method = _build_teaching(recipe, student, train.labels)
+    teacher = place(teacher, device) if teacher is not None else None
+    step = fabric.setup_module(place(DistillStep(student, teacher, method, mixed=rows.unlabelled > 0), device))
+    adversary_optimizer = method.adversary_optimizer() if method is not None else None
+    fill = [round(value) for value in config.mean]
+    geometry = Geometry(
+        crop=(crop[0], crop[1]),
+        scale=recipe.augment.scale,
+        flip=recipe.augment.flip,
+        cat_max_ratio=recipe.augment.cat_max_ratio,
+        fill=(fill[0], fill[1], fill[2]),
+    )
+    height, width = val.read(0).image.shape[:2]
+    kept = [in_memory_if_small(part, processes=workers) for part in (train, unlabelled) if part is not None]
+    named = {"train": train, "val": val, "unlabelled": unlabelled}
+    return Assembly(
+        recipe=recipe,
+        config=config,
+        labels=train.labels,
+        imgsz=(height, width),
+        source=BatchSource(
+            kept[0],
+            kept[1] if unlabelled is not None else None,
+            rows=rows,
+            geometry=geometry,
+            seed=recipe.train.seed,
+        ),
+        val=in_memory_if_small(val),
+        student=student,
+        method=method,
+        step=step,
+        optimizer=fabric.setup_optimizers(build_optimizer(recipe.train, student, method)),
+        adversary_optimizer=fabric.setup_optimizers(adversary_optimizer) if adversary_optimizer is not None else None,
+        schedule=build_schedule(recipe.train),
+        fabric=fabric,
+        fingerprints={key: part.fingerprint() for key, part in named.items() if part is not None},
+    )
+
+
+def check_teaching(recipe: Recipe) -> None:
+    """Teacher, methods and unlabelled frames come together or not at all.
+
+    Raises:
+        SegkdError: naming what is missing.
+    """
+    has_teacher, has_methods = recipe.teacher.model is not None, bool(recipe.methods)
+    if has_methods and not has_teacher:
+        raise SegkdError("methods without a teacher: give --teacher RUN, or remove methods from the recipe")
+    if has_teacher and not has_methods:
+        raise SegkdError("a teacher without a method: give --method NAME (`segkd list methods`)")
+    if recipe.data.unlabelled is not None and not has_teacher:
+        raise SegkdError("unlabelled frames without a teacher teach nothing: give --teacher and --method")
+    if recipe.teacher.weights is not None and not has_teacher:
+        raise SegkdError("teacher.weights without teacher.model: name the weights' architecture")
+
+
+def _fabric(device: torch.device, amp: str) -> Any:
+    if amp == "fp16" and device.type == "cpu":
+        raise BackendMissing("--amp fp16 needs a GPU: use --amp bf16 or --amp off on a CPU")
+    from lightning_fabric import Fabric
+
+    devices = 1 if device.type == "cpu" else [device.index or 0]
+    return Fabric(accelerator=device.type, devices=devices, precision=PRECISIONS[amp])  # type: ignore[arg-type]
+
+
+def _open_data(recipe: Recipe) -> tuple[Dataset, Dataset, Dataset | None]:
+    train = open_dataset(str(recipe.data.train), split="train")
+    val = open_dataset(str(recipe.data.val), split="val")
+    for key, part in (("data.train", train), ("data.val", val)):
+        if not part.has_masks:
+            raise SegkdError(f"{key} has no labels; only data.unlabelled may be without")
+    if train.labels.names != val.labels.names:
+        raise SegkdError(
+            f"data.train has {train.labels.num_classes} classes ({_some(train.labels)}), data.val "
+            f"{val.labels.num_classes} ({_some(val.labels)}): they must be the same"
+        )
+    train.read(0)
+    unlabelled = None
+    if recipe.data.unlabelled is not None:
+        unlabelled = open_dataset(recipe.data.unlabelled, split="train")
+        unlabelled.read_image(0)
+    return train, val, unlabelled
+
+
+def _build_student(recipe: Recipe, num_classes: int) -> tuple[Segmenter, ModelConfig]:
+    name = str(recipe.student.model)
+    student = build_model(name, num_classes)
+    if recipe.student.backbone_weights is not None:
+        load_backbone(student.backbone, load_tensors(recipe.student.backbone_weights))
+    if recipe.student.weights is not None:
+        path = Path(recipe.student.weights).expanduser()
+        tensors = load_tensors(path / WEIGHTS if path.is_dir() else path)
+        report = load_into(student, tensors, other_classes=True)
+        if report.mismatched:
+            print(f"student: fresh weights for {', '.join(report.mismatched)} (other classes)", file=sys.stderr)
+    return student, MODELS[name]
+
+
+def _build_teaching(recipe: Recipe, student: Segmenter, labels: LabelSpace) -> tuple[Segmenter | None, Method | None]:
+    if recipe.teacher.model is None:
+        return None, None
+    teacher = load_teacher(recipe.teacher.model, recipe.teacher.weights, labels)
+    method = build_composite(
+        recipe.methods, student=student.tap_info(), teacher=teacher.tap_info(), num_classes=labels.num_classes
+    )
+    print(method.describe(), file=sys.stderr)
+    return teacher, method
+
+
+def _check_single_image(student: Segmenter, crop: tuple[int, ...]) -> None:
+    """A batch of one image cannot be normalised where a branch pools it to one pixel."""
+    try:
+        with torch.no_grad():
+            copy.deepcopy(student).train()(torch.zeros(1, 3, *crop[:2]))
+    except ValueError as error:
+        raise SegkdError(
+            "train.batch is 1, but this network pools an image to one pixel and normalises over the batch: "
+            "it needs --batch 2 or more"
+        ) from error
+
+
+def _some(labels: LabelSpace) -> str:
+    return ", ".join(labels.names[:3]) + (", ..." if labels.num_classes > 3 else "")
+
+
+def _absolute_spec(spec: str) -> str:
+    name, path, options = parse_spec(spec)
+    return f"{name}:{path.absolute()}" + "".join(f",{key}={value}" for key, value in options.items())

@@ -1,0 +1,32 @@
+"""``segkd distill``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from segkd.errors import SegkdError
+from segkd_distill.commands.options import recipe_from, run_folder, teaching_options, training_options
+from segkd_distill.commands.training import fit_and_print
+
+
+@click.command(short_help="Train a student from a teacher.")
+@teaching_options
+@training_options
+def distill(**options: Any) -> None:
+    """Train a student from a teacher.
+
+    The teacher is another run, or a model's name with a weights file; it has the classes of the data and is never
+    changed. Writes a run folder as `segkd train` does.
+
+    \b
+    Example:
+      segkd distill --recipe quickstart-student --data cityscapes:streets,frames=:30 --val cityscapes:streets \\
+        --unlabelled cityscapes:streets,frames=30: --teacher runs/teacher --method cwd --out runs/distilled
+    """
+    run = run_folder(options["out"], options["resume"])
+    recipe = recipe_from(options, run)
+    if recipe.teacher.model is None:
+        raise SegkdError("no teacher: give --teacher RUN (without one, use `segkd train`)")
+    fit_and_print(recipe, run, options)

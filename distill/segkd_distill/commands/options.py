@@ -1,0 +1,150 @@
+"""Options that the commands of this room share."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from segkd.errors import SegkdError
+from segkd.options import IMGSZ, Command, json_option, set_option
+
+if TYPE_CHECKING:
+    from segkd.recipe import Recipe
+
+device_option = click.option(
+    "--device", default="auto", show_default=True, metavar="auto|cpu|cuda[:N]", help="Where to compute."
+)
+threads_option = click.option("--threads", type=click.IntRange(min=1), help="CPU threads; torch's default otherwise.")
+
+# Option -> the recipe's key that it overrides.
+KEYS: dict[str, str] = {
+    "data": "data.train",
+    "val": "data.val",
+    "unlabelled": "data.unlabelled",
+    "teacher": "teacher.model",
+    "student": "student.model",
+    "init_from": "student.weights",
+    "method": "methods",
+    "imgsz": "augment.crop",
+    "iters": "train.iters",
+    "batch": "train.batch",
+    "optimizer": "train.optimizer",
+    "lr": "train.lr",
+    "weight_decay": "train.weight_decay",
+    "warmup_iters": "train.warmup_iters",
+    "amp": "train.amp",
+    "seed": "train.seed",
+    "eval_every": "eval.every",
+}
+
+_count = click.IntRange(min=1)
+_positive = click.FloatRange(min=0, min_open=True)
+
+_OPTIONS: tuple[Callable[[Command], Command], ...] = (
+    click.option("--recipe", metavar="FILE|NAME", help="A recipe file or a name of `segkd list recipes`."),
+    click.option("--data", metavar="NAME:PATH", help="Labelled training images."),
+    click.option("--val", metavar="NAME:PATH", help="Validation images; by default the val split of --data."),
+    click.option("--student", metavar="NAME", help="Network to train; see `segkd list models`."),
+    click.option("--init-from", metavar="RUN|FILE", help="Weights of the student to start from."),
+    click.option("--imgsz", type=IMGSZ, help="Height and width of a training crop; by default the whole image."),
+    click.option("--iters", type=_count, help="Optimiser steps."),
+    click.option("--batch", type=_count, help="Images per step."),
+    click.option("--optimizer", type=click.Choice(["sgd", "adamw"])),
+    click.option("--lr", type=_positive, help="Learning rate."),
+    click.option("--weight-decay", type=click.FloatRange(min=0)),
+    click.option("--warmup-iters", type=click.IntRange(min=0), help="Steps of the linear warm-up."),
+    click.option("--eval-every", type=_count, help="Steps between validations; by default a tenth of the run."),
+    click.option("--amp", type=click.Choice(["off", "fp16", "bf16"]), help="Mixed precision."),
+    click.option("--seed", type=click.IntRange(min=0)),
+    set_option,
+    click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Run folder to write."),
+    click.option(
+        "--resume",
+        is_flag=False,
+        flag_value="",
+        metavar="[RUN]",
+        help="Continue the run in this folder, or in --out, exactly where it stopped.",
+    ),
+    click.option("--save-every", type=_count, help="Steps between checkpoints; by default every 60 seconds."),
+    device_option,
+    click.option("--workers", type=click.IntRange(min=0), default=0, show_default=True, help="Loading processes."),
+    threads_option,
+    json_option,
+)
+
+_TEACHING_OPTIONS: tuple[Callable[[Command], Command], ...] = (
+    click.option("--teacher", metavar="RUN|NAME", help="Network to learn from (a name needs --set teacher.weights=)."),
+    click.option("--method", metavar="NAME[:WEIGHT][+...]", help="Methods; see `segkd list methods`."),
+    click.option("--unlabelled", metavar="NAME:PATH", help="Frames without labels for half of each batch."),
+)
+
+
+def training_options(command: Command) -> Command:
+    """All options of ``segkd train``."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+def teaching_options(command: Command) -> Command:
+    """The options that ``segkd distill`` has more."""
+    for option in reversed(_TEACHING_OPTIONS):
+        command = option(command)
+    return command
+
+
+def run_folder(out: Path | None, resume: str | None) -> Path:
+    """The run folder that ``--out`` and ``--resume`` name.
+
+    Raises:
+        SegkdError: if they name none, or two.
+    """
+    if resume:
+        if out is not None and out.absolute() != Path(resume).absolute():
+            raise SegkdError(f"--resume {resume} and --out {out} name two runs; a run is resumed in its own folder")
+        return Path(resume)
+    if out is None:
+        raise SegkdError("no run folder: give --out FOLDER" + (", or --resume FOLDER" if resume is not None else ""))
+    return out
+
+
+def recipe_from(options: Mapping[str, Any], run: Path) -> Recipe:
+    """The recipe of a command line: recipe file, then named options, then ``--set``.
+
+    Without ``--recipe``, a run that is resumed begins with its own recipe.
+
+    Raises:
+        SegkdError: for anything that is wrong in it.
+    """
+    from segkd.recipe import load_recipe, parse_recipe
+
+    named = {key: options[option] for option, key in KEYS.items() if options.get(option) is not None}
+    if "methods" in named:
+        from segkd_distill.methods.compose import parse_methods
+
+        named["methods"] = [{name: hyper} for name, hyper in parse_methods([named["methods"]])]
+    overrides = [f"{key}={json.dumps(value)}" for key, value in named.items()] + list(options["overrides"])
+    if options["recipe"] is not None:
+        return load_recipe(options["recipe"], overrides)
+    if options["resume"] is not None and (run / "recipe.yaml").is_file():
+        return load_recipe(run / "recipe.yaml", overrides)
+    return parse_recipe({}, overrides, source="command line")
+
+
+@contextmanager
+def cpu_threads(count: int | None) -> Iterator[None]:
+    """Let torch use ``count`` threads, and its own number again afterwards."""
+    import torch
+
+    before = torch.get_num_threads()
+    if count is not None:
+        torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

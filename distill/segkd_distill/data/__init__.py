@@ -1,0 +1,1 @@
+"""Training batches: geometry on the host in uint8, colour and normalisation on the device."""

@@ -1,0 +1,251 @@
+"""Several methods as one: ``--method cwd+brd:0.5``, or the ``methods`` list of a recipe."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from segkd.errors import SegkdError, unknown_name
+from segkd_distill.methods import METHODS, build_method
+from segkd_distill.methods.base import Declares, Group, Method, Needs, StepContext, at_least_zero
+from segkd_distill.models.output import SegOutput, TapInfo
+
+# What ``build_method`` is given by the run.
+RESERVED = frozenset({"name", "student", "teacher", "num_classes"})
+
+MethodSpec = str | Mapping[str, Mapping[str, Any] | None]
+
+
+def parse_methods(specs: Iterable[MethodSpec]) -> list[tuple[str, dict[str, Any]]]:
+    """Read what the command line or a recipe says about methods.
+
+    Args:
+        specs: each ``"cwd"``, ``"brd:0.5"``, ``"cwd+brd:0.5"`` (the number is the weight) or
+            ``{"cwd": {"temperature": 1.0, "weight": 2.0}}``.
+
+    Returns:
+        (name, hyper-parameters) per method in the given order; ``weight`` is always among them, 1 unless given.
+
+    Raises:
+        SegkdError: for an unknown name, a method that comes twice, or a weight that is no number >= 0.
+    """
+    parsed: list[tuple[str, dict[str, Any]]] = []
+    for spec in specs:
+        parsed += _parse_text(spec) if isinstance(spec, str) else _parse_mapping(spec)
+    seen: set[str] = set()
+    for name, hyper in parsed:
+        if name not in METHODS:
+            raise unknown_name("method", name, METHODS)
+        if name in seen:
+            raise SegkdError(f"method {name} is given twice; give it once, with one weight")
+        seen.add(name)
+        for key in sorted(RESERVED & hyper.keys()):
+            raise SegkdError(f"{key} is no hyper-parameter of method {name}: the run sets it")
+        hyper["weight"] = at_least_zero(f"the weight of method {name}", hyper.get("weight", 1.0))
+    return parsed
+
+
+def _parse_text(text: str) -> list[tuple[str, dict[str, Any]]]:
+    parsed: list[tuple[str, dict[str, Any]]] = []
+    for part in text.split("+"):
+        name, colon, number = (piece.strip() for piece in part.partition(":"))
+        if not name:
+            raise SegkdError(f"methods are written NAME[:WEIGHT][+NAME[:WEIGHT]...], got {text!r}")
+        try:
+            parsed.append((name, {"weight": float(number)} if colon else {}))
+        except ValueError:
+            raise SegkdError(f"the weight of method {name} must be a number, got {number!r}") from None
+    return parsed
+
+
+def _parse_mapping(spec: Mapping[str, Mapping[str, Any] | None]) -> list[tuple[str, dict[str, Any]]]:
+    if len(spec) != 1:
+        raise SegkdError(f"one method per entry of the list expected, got {', '.join(map(str, spec)) or 'none'}")
+    ((name, hyper),) = spec.items()
+    if hyper is not None and not isinstance(hyper, Mapping):
+        raise SegkdError(f"method {name} expects hyper-parameters by name, for example weight: 0.5; got {hyper!r}")
+    return [(name, dict(hyper or {}))]
+
+
+def build_composite(
+    methods: Iterable[MethodSpec], *, student: TapInfo, teacher: TapInfo, num_classes: int
+) -> Composite:
+    """Build all methods of a recipe or a command line as one.
+
+    Args:
+        methods: as ``parse_methods`` reads them.
+        student: taps of the student.
+        teacher: taps of the teacher.
+        num_classes: classes of the label space.
+
+    Raises:
+        SegkdError: as ``parse_methods`` and ``build_method``.
+    """
+    built = []
+    for name, hyper in parse_methods(methods):
+        weight = hyper.pop("weight")
+        method = build_method(name, student=student, teacher=teacher, num_classes=num_classes, **hyper)
+        built.append((name, weight, method))
+    return Composite(built)
+
+
+class Composite(Method):
+    """Methods side by side: their terms are named ``cwd/logits`` and multiplied by the method's weight.
+
+    A method that needs labels sees only the rows that have them, and adds no term when there is none; the others see
+    all rows. An adversary's own terms are not weighted: the weight is what the student is charged.
+
+    Args:
+        methods: (name, weight, method), each name once.
+
+    Raises:
+        SegkdError: for a name that comes twice.
+    """
+
+    def __init__(self, methods: Sequence[tuple[str, float, Method]]) -> None:
+        super().__init__()
+        names = [name for name, _, _ in methods]
+        if len(set(names)) < len(names):
+            raise SegkdError(f"each method at most once, got {'+'.join(names)}")
+        self.weights = {name: weight for name, weight, _ in methods}
+        self.methods = nn.ModuleDict({name: method for name, _, method in methods})
+        members = [method for _, _, method in methods]
+        self.needs = Needs(
+            student_taps=frozenset[str]().union(*(m.needs.student_taps for m in members)),
+            teacher_taps=frozenset[str]().union(*(m.needs.teacher_taps for m in members)),
+            labels=any(m.needs.labels for m in members),
+        )
+        self.declares = Declares(
+            zero_at_identity=all(m.declares.zero_at_identity for m in members),
+            masks_ignore=all(m.declares.masks_ignore for m in members),
+            batch_symmetric=all(m.declares.batch_symmetric for m in members),
+        )
+
+    def members(self) -> list[tuple[str, Method]]:
+        """(name, method) in the given order."""
+        return [(name, method) for name, method in self.methods.items() if isinstance(method, Method)]
+
+    def forward(
+        self, student: SegOutput, teacher: SegOutput, labels: Tensor | None, ctx: StepContext
+    ) -> dict[str, Tensor]:
+        """All terms, prefixed and weighted."""
+        every = (student, teacher, labels, ctx)
+        labelled = _labelled_rows(*every) if self.needs.labels else None
+        terms = {}
+        for name, method in self.members():
+            rows = labelled if method.needs.labels else every
+            if rows is None:
+                continue
+            for term, value in method(*rows).items():
+                terms[f"{name}/{term}"] = self.weights[name] * value
+        return terms
+
+    def parameter_groups(self) -> list[Group]:
+        """All groups, their names prefixed."""
+        return [
+            replace(group, name=f"{name}/{group.name}")
+            for name, method in self.members()
+            for group in method.parameter_groups()
+        ]
+
+    def adversary(self, student_logits: Tensor, teacher_logits: Tensor) -> dict[str, Tensor] | None:
+        """The terms of all adversaries, prefixed; None if there is no adversary."""
+        terms = {}
+        for name, method in self.members():
+            for term, value in (method.adversary(student_logits, teacher_logits) or {}).items():
+                terms[f"{name}/{term}"] = value
+        return terms or None
+
+    def adversary_optimizer(self) -> torch.optim.Optimizer | None:
+        """One optimiser that drives those of all adversaries; None if there is no adversary."""
+        made = {name: method.adversary_optimizer() for name, method in self.members()}
+        optimizers = {name: optimizer for name, optimizer in made.items() if optimizer is not None}
+        return JointOptimizer(optimizers) if optimizers else None
+
+    def before_step(self, ctx: StepContext) -> None:
+        """Forwarded to every method."""
+        for _, method in self.members():
+            method.before_step(ctx)
+
+    def after_step(self, ctx: StepContext) -> None:
+        """Forwarded to every method."""
+        for _, method in self.members():
+            method.after_step(ctx)
+
+    def describe(self) -> str:
+        """One line for the log: weights, and which methods act on rows without labels."""
+        shown = [f"{name} (weight {self.weights[name]:g})" for name, _ in self.members()]
+        everywhere = [name for name, method in self.members() if not method.needs.labels]
+        labelled = [name for name, method in self.members() if method.needs.labels]
+        return (
+            f"methods: {', '.join(shown) or 'none'}; on all rows: {', '.join(everywhere) or 'none'}; "
+            f"on labelled rows only: {', '.join(labelled) or 'none'}"
+        )
+
+
+Rows = tuple[SegOutput, SegOutput, Tensor | None, StepContext]
+
+
+def _labelled_rows(student: SegOutput, teacher: SegOutput, labels: Tensor | None, ctx: StepContext) -> Rows | None:
+    """The rows that have labels, None if no row has."""
+    if labels is None or not bool(ctx.labelled.any()):
+        return None
+    if bool(ctx.labelled.all()):
+        return student, teacher, labels, ctx
+    rows = ctx.labelled.to(labels.device)
+
+    def chosen(output: SegOutput) -> SegOutput:
+        return SegOutput(
+            logits=output.logits[rows],
+            aux_logits=None if output.aux_logits is None else output.aux_logits[rows],
+            taps={name: tap[rows] for name, tap in output.taps.items()},
+        )
+
+    return chosen(student), chosen(teacher), labels[rows], replace(ctx, labelled=ctx.labelled[ctx.labelled])
+
+
+class JointOptimizer(torch.optim.Optimizer):
+    """Several optimisers behind the interface of one; their parameter groups are shared, not copied.
+
+    Args:
+        optimizers: name -> optimiser; the names are the keys of the state dict.
+    """
+
+    def __init__(self, optimizers: Mapping[str, torch.optim.Optimizer]) -> None:
+        self.optimizers = dict(optimizers)
+        super().__init__([group for optimizer in self.optimizers.values() for group in optimizer.param_groups], {})
+
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]
+        """Step every optimiser; a closure is run once, before."""
+        if closure is not None:
+            closure()
+        for optimizer in self.optimizers.values():
+            optimizer.step()
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Clear the gradients of all parameters."""
+        for optimizer in self.optimizers.values():
+            optimizer.zero_grad(set_to_none)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Name -> state of that optimiser."""
+        return {name: optimizer.state_dict() for name, optimizer in self.optimizers.items()}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Load what ``state_dict`` gave.
+
+        Raises:
+            SegkdError: if the names are others.
+        """
+        if set(state_dict) != set(self.optimizers):
+            raise SegkdError(
+                f"the state is of the adversaries {', '.join(sorted(state_dict))}, "
+                f"this run has {', '.join(sorted(self.optimizers))}"
+            )
+        for name, optimizer in self.optimizers.items():
+            optimizer.load_state_dict(state_dict[name])
+        self.param_groups = [group for optimizer in self.optimizers.values() for group in optimizer.param_groups]

@@ -1,0 +1,79 @@
+"""Plain knowledge distillation of the logits (Hinton et al. 2015)."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from segkd.errors import unknown_name
+from segkd_distill.losses.logit_kd import REDUCTIONS, logit_kd
+from segkd_distill.methods.base import (
+    Declares,
+    Method,
+    Needs,
+    StepContext,
+    at_least_zero,
+    positive,
+    resize_to,
+    valid_pixels,
+)
+from segkd_distill.models.output import SegOutput, TapInfo
+
+
+class LogitKD(Method):
+    """Per-pixel KL divergence of the class distributions, term ``logits``.
+
+    Defaults are CIRKD's and Af-DCD's: temperature 1, weight 1 (Af-DCD: 0.5 on ADE20K and COCO-Stuff). IFVD and
+    TorchDistiller: ``reduction="ifvd", loss_weight=10``.
+
+    Differs from the originals:
+        - ``mask_ignore``, off by default: they let ignored pixels count.
+        - A teacher on another grid is resized to the student's.
+
+    Args:
+        student: taps of the student.
+        teacher: taps of the teacher.
+        num_classes: classes of the label space.
+        temperature: of both softmaxes; the loss is multiplied by its square.
+        loss_weight: factor on the term.
+        mask_ignore: leave out pixels whose label is to be ignored; rows without labels count in full.
+        reduction: ``mean`` over pixels, or ``ifvd``, see ``losses.logit_kd``.
+
+    Raises:
+        SegkdError: for a hyper-parameter out of range.
+    """
+
+    def __init__(
+        self,
+        student: TapInfo,
+        teacher: TapInfo,
+        num_classes: int,
+        *,
+        temperature: float = 1.0,
+        loss_weight: float = 1.0,
+        mask_ignore: bool = False,
+        reduction: str = "mean",
+    ) -> None:
+        super().__init__()
+        if reduction not in REDUCTIONS:
+            raise unknown_name("reduction", reduction, REDUCTIONS)
+        self.temperature = positive("temperature", temperature)
+        self.loss_weight = at_least_zero("loss_weight", loss_weight)
+        self.mask_ignore = mask_ignore
+        self.reduction = reduction
+        self.needs = Needs()
+        self.declares = Declares(zero_at_identity=True, masks_ignore=mask_ignore, batch_symmetric=True)
+
+    def forward(
+        self, student: SegOutput, teacher: SegOutput, labels: Tensor | None, ctx: StepContext
+    ) -> dict[str, Tensor]:
+        """The term ``logits``."""
+        size = student.logits.shape[-2:]
+        mask = valid_pixels(labels, ctx, size) if self.mask_ignore else None
+        loss = logit_kd(
+            student.logits,
+            resize_to(teacher.logits, size),
+            temperature=self.temperature,
+            mask=mask,
+            reduction=self.reduction,
+        )
+        return {"logits": self.loss_weight * loss}

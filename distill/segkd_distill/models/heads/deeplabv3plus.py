@@ -1,0 +1,72 @@
+"""The head of DeepLabV3+: depthwise-separable ASPP and a decoder that adds fine features.
+
+Chen et al., "Encoder-Decoder with Atrous Separable Convolution" (arXiv 1802.02611). Parameter names and behaviour of
+mmsegmentation 0.26 (``DepthwiseSeparableASPPHead``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+from segkd_distill.models.backbones.base import Backbone, Features
+from segkd_distill.models.heads.aspp import aspp_modules, image_pool, run_aspp
+from segkd_distill.models.heads.base import DecodeHead, HeadOutput
+from segkd_distill.models.layers import ConvModule, DepthwiseSeparableConv, resize_like
+
+
+class DeepLabV3PlusHead(DecodeHead):
+    """ASPP on c4, upsampled to c1's grid, joined with c1, two separable 3x3 convolutions, classifier.
+
+    ``context`` is the ASPP bottleneck's output on c4's grid; ``decoder`` is what the classifier reads on c1's grid,
+    after dropout.
+
+    Args:
+        backbone: tells the widths and strides of c1 and c4.
+        num_classes: classes.
+        channels: width of each ASPP branch, of the bottleneck and of the decoder.
+        c1_channels: width to which c1 is reduced.
+        dilations: dilations of the ASPP branches; 1 is a 1x1 convolution.
+        bottleneck_kernel: side of the bottleneck's kernel; 1 for small networks, where 3 would be most of the cost.
+        dropout: probability of a channel's dropout before the classifier.
+        align_corners: how maps are resized.
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        num_classes: int,
+        *,
+        channels: int = 512,
+        c1_channels: int = 48,
+        dilations: Sequence[int] = (1, 12, 24, 36),
+        bottleneck_kernel: int = 3,
+        dropout: float = 0.1,
+        align_corners: bool = False,
+    ) -> None:
+        super().__init__(
+            num_classes=num_classes,
+            context=(channels, backbone.strides[3]),
+            decoder=(channels, backbone.strides[0]),
+            dropout=dropout,
+            align_corners=align_corners,
+        )
+        in_channels = backbone.widths[3]
+        self.image_pool = image_pool(in_channels, channels)
+        self.aspp_modules = aspp_modules(in_channels, channels, dilations, separable=True)
+        self.bottleneck = ConvModule((1 + len(dilations)) * channels, channels, bottleneck_kernel)
+        self.c1_bottleneck = ConvModule(backbone.widths[0], c1_channels)
+        self.sep_bottleneck = nn.Sequential(
+            DepthwiseSeparableConv(channels + c1_channels, channels), DepthwiseSeparableConv(channels, channels)
+        )
+
+    def forward(self, features: Features) -> HeadOutput:
+        """Logits on c1's grid."""
+        branches = run_aspp(features.c4, self.image_pool, self.aspp_modules, align_corners=self.align_corners)
+        context = self.bottleneck(branches)
+        fine = self.c1_bottleneck(features.c1)
+        coarse = resize_like(context, fine, align_corners=self.align_corners)
+        decoder = self.dropout(self.sep_bottleneck(torch.cat([coarse, fine], dim=1)))
+        return HeadOutput(self.conv_seg(decoder), context, decoder)

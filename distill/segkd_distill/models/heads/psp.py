@@ -1,0 +1,60 @@
+"""The pyramid pooling head of PSPNet.
+
+Zhao et al., "Pyramid Scene Parsing Network" (arXiv 1612.01105). Parameter names and behaviour of mmsegmentation 0.26
+(``PSPHead``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+from segkd_distill.models.backbones.base import Backbone, Features
+from segkd_distill.models.heads.base import DecodeHead, HeadOutput
+from segkd_distill.models.layers import ConvModule, resize_like
+from segkd_distill.models.pooling import AdaptiveAvgPool
+
+
+class PSPHead(DecodeHead):
+    """Average pooling to several grids, concatenation with the input, 3x3 bottleneck, classifier on c4's grid.
+
+    ``context`` is the bottleneck's output; ``decoder`` is the same after dropout.
+
+    Args:
+        backbone: tells the width and stride of c4.
+        num_classes: classes.
+        channels: width of each pooled branch and of the bottleneck.
+        pool_sizes: cells per side of the pooled grids.
+        dropout: probability of a channel's dropout before the classifier.
+        align_corners: how pooled maps are resized.
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        num_classes: int,
+        *,
+        channels: int = 512,
+        pool_sizes: Sequence[int] = (1, 2, 3, 6),
+        dropout: float = 0.1,
+        align_corners: bool = False,
+    ) -> None:
+        tap = (channels, backbone.strides[3])
+        super().__init__(
+            num_classes=num_classes, context=tap, decoder=tap, dropout=dropout, align_corners=align_corners
+        )
+        in_channels = backbone.widths[3]
+        self.psp_modules = nn.ModuleList(
+            nn.Sequential(AdaptiveAvgPool(size), ConvModule(in_channels, channels)) for size in pool_sizes
+        )
+        self.bottleneck = ConvModule(in_channels + len(pool_sizes) * channels, channels, 3)
+
+    def forward(self, features: Features) -> HeadOutput:
+        """Logits on c4's grid."""
+        x = features.c4
+        pooled = [resize_like(branch(x), x, align_corners=self.align_corners) for branch in self.psp_modules]
+        context = self.bottleneck(torch.cat([x, *pooled], dim=1))
+        decoder = self.dropout(context)
+        return HeadOutput(self.conv_seg(decoder), context, decoder)

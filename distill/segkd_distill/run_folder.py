@@ -1,0 +1,158 @@
+"""The run folder while a run is on: begin, checkpoint, resume, finish."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from segkd.errors import SegkdError
+from segkd.files import write_atomic, write_json
+from segkd.metrics import scores
+from segkd.recipe import Recipe, dump_recipe, load_recipe
+from segkd_distill.assemble import Assembly
+from segkd_distill.checkpoint import load_checkpoint, random_state, save_checkpoint, set_random_state
+from segkd_distill.device import describe_device
+from segkd_distill.metrics_log import TermMeans
+from segkd_distill.provenance import git_state, versions
+
+CHECKPOINT, RECIPE, RECORD = "last.ckpt", "recipe.yaml", "run.json"
+SCHEMA = 1
+
+
+@dataclass
+class Position:
+    """Where a run is.
+
+    Attributes:
+        step: optimiser steps that are done.
+        train_s: seconds spent on them.
+        earlier_s: seconds of everything in earlier sessions of the run.
+        began: ``time.perf_counter()`` at the beginning of this session.
+        best: step, mIoU and confusion counts (a tensor) of the best validation so far.
+        last: step and mIoU of the latest validation.
+        means: terms of the loss since the last log.
+    """
+
+    step: int = 0
+    train_s: float = 0.0
+    earlier_s: float = 0.0
+    began: float = field(default_factory=time.perf_counter)
+    best: dict[str, Any] | None = None
+    last: dict[str, Any] | None = None
+    means: TermMeans = field(default_factory=TermMeans)
+
+    @property
+    def total_s(self) -> float:
+        """Seconds of everything: loading, training, validation."""
+        return self.earlier_s + time.perf_counter() - self.began
+
+
+def check_folder(run: Path, recipe: Recipe, *, resume: bool) -> None:
+    """A new run needs a folder without one; a resumed run needs its own recipe.
+
+    Raises:
+        SegkdError: if that is not so, naming the keys that differ.
+    """
+    if not resume:
+        if any((run / name).exists() for name in (CHECKPOINT, RECORD, RECIPE)):
+            raise SegkdError(f"{run} already holds a run: continue it with --resume, or name another folder with --out")
+        return
+    if not (run / RECIPE).exists():
+        raise SegkdError(f"{run} holds no run to resume: there is no {RECIPE}")
+    differences = recipe_differences(load_recipe(run / RECIPE), recipe)
+    if differences:
+        raise SegkdError(
+            f"{run} was begun with other settings: {'; '.join(differences)}; leave them out to resume it, "
+            "or begin a new run with --out"
+        )
+
+
+def recipe_differences(there: Recipe, here: Recipe) -> list[str]:
+    """The keys in which two recipes differ, with both values."""
+    old, new = (dict(_keys(recipe)) for recipe in (there, here))
+    return [f"{key} is {old[key]!r} there, {new[key]!r} here" for key in old if old[key] != new[key]]
+
+
+def _keys(recipe: Recipe) -> Iterator[tuple[str, Any]]:
+    for section, values in recipe.model_dump(mode="json").items():
+        if isinstance(values, dict) and section != "gates":
+            yield from ((f"{section}.{key}", value) for key, value in values.items())
+        else:
+            yield section, values
+
+
+def begin_run(parts: Assembly, position: Position, run: Path) -> None:
+    """Make the run folder, with the recipe and a checkpoint of step 0."""
+    run.mkdir(parents=True, exist_ok=True)
+    save_run(parts, position, run)
+    write_atomic(run / RECIPE, dump_recipe(parts.recipe))
+
+
+def save_run(parts: Assembly, position: Position, run: Path) -> None:
+    """Write ``last.ckpt``.
+
+    Raises:
+        SegkdError: if a weight is not finite.
+    """
+    state = {
+        **parts.state_dict(),
+        "step": position.step,
+        "train_s": position.train_s,
+        "total_s": position.total_s,
+        "best": position.best,
+        "last": position.last,
+        "means": position.means.state_dict(),
+        "random": random_state(parts.fabric.device),
+        "fingerprints": parts.fingerprints,
+    }
+    save_checkpoint(run / CHECKPOINT, state)
+
+
+def restore_run(parts: Assembly, position: Position, run: Path) -> None:
+    """Bring everything to where ``last.ckpt`` left it.
+
+    Raises:
+        SegkdError: if the checkpoint cannot be read, or the data have changed.
+    """
+    state = load_checkpoint(run / CHECKPOINT)
+    for key, fingerprint in state["fingerprints"].items():
+        if parts.fingerprints.get(key) != fingerprint:
+            raise SegkdError(f"data.{key} is not what it was when the run began: bring it back, or begin a new run")
+    parts.load_state_dict(state)
+    position.step, position.train_s, position.earlier_s = state["step"], state["train_s"], state["total_s"]
+    position.best, position.last = state["best"], state["last"]
+    position.means.load_state_dict(state["means"])
+    set_random_state(state["random"], parts.fabric.device)
+    print(f"resumed after step {position.step} of {parts.recipe.train.iters}", file=sys.stderr)
+
+
+def finish_run(parts: Assembly, position: Position, run: Path) -> dict[str, Any]:
+    """Write ``run.json`` and return it; its ``eval`` belongs to the weights in ``student.safetensors``."""
+    if position.best is None or position.last is None:
+        raise SegkdError(f"{run}: the run ended without a validation; resume it from an earlier checkpoint")
+    recipe = parts.recipe
+    record = {
+        "schema": SCHEMA,
+        "kind": "train" if parts.method is None else "distill",
+        "model": parts.config.name,
+        "teacher": recipe.teacher.model,
+        "methods": recipe.methods,
+        "params": sum(p.numel() for p in parts.student.parameters()),
+        "iters": recipe.train.iters,
+        "seed": recipe.train.seed,
+        "device": describe_device(parts.fabric.device),
+        "seconds": {"train": round(position.train_s, 3), "total": round(position.total_s, 3)},
+        "data": {**recipe.data.model_dump(exclude_none=True), "fingerprints": parts.fingerprints},
+        "weights": "best",
+        "best": {"step": position.best["step"], "miou": position.best["miou"]},
+        "last": position.last,
+        "eval": scores(position.best["counts"].numpy()).to_dict(parts.labels.names),
+        "versions": versions(),
+        "git": git_state(),
+    }
+    write_json(run / RECORD, record)
+    return record

@@ -1,0 +1,202 @@
+"""Training and distillation: the loop, readable from top to bottom."""
+
+from __future__ import annotations
+
+import math
+import signal
+import sys
+import time
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from segkd.data.base import IGNORE
+from segkd.files import read_json
+from segkd.metrics import scores
+from segkd.recipe import Recipe
+from segkd_distill.assemble import Assembly, assemble, resolve_recipe
+from segkd_distill.data.loader import Batch, batches
+from segkd_distill.data.photometric import distort, draw_distortion
+from segkd_distill.data.seeding import Stream, generator
+from segkd_distill.device import choose_device, describe_device
+from segkd_distill.evaluate import evaluate
+from segkd_distill.interrupt import Interrupted, StopRequest
+from segkd_distill.methods.base import StepContext
+from segkd_distill.metrics_log import MetricsLog
+from segkd_distill.optim import limit_gradients, set_learning_rate
+from segkd_distill.progress import ProgressReport
+from segkd_distill.run_folder import RECORD, Position, begin_run, check_folder, finish_run, restore_run, save_run
+from segkd_distill.runs import save_model
+
+SAVE_EVERY_S = 60.0
+"""Without ``save_every``, a checkpoint is at most about this old."""
+
+
+def fit(
+    recipe: Recipe,
+    run: Path,
+    *,
+    device: str = "auto",
+    workers: int = 0,
+    resume: bool = False,
+    save_every: int | None = None,
+) -> dict[str, Any]:
+    """Train a student, with a teacher if the recipe has one.
+
+    The run folder gets ``recipe.yaml``, ``student.safetensors`` and ``model.json`` (the weights with the best
+    validation mIoU), ``last.ckpt``, ``metrics.jsonl``, ``tensorboard/`` and, at the end, ``run.json``. A resumed run
+    ends with the same weights as one that was never stopped (bit for bit on a CPU with the same number of threads).
+
+    Args:
+        recipe: what to do.
+        run: the run folder.
+        device: auto, cpu, cuda or cuda:N.
+        workers: loading processes; they change nothing but the speed.
+        resume: continue the run in the folder.
+        save_every: steps between checkpoints; by default about 60 seconds, and always after a validation.
+
+    Returns:
+        The content of ``run.json``.
+
+    Raises:
+        SegkdError: if something in the recipe is wrong, the folder holds another run, or the loss is not finite.
+        Interrupted: after SIGINT or SIGTERM, once the run is saved.
+    """
+    position = Position()
+    recipe = resolve_recipe(recipe)
+    check_folder(run, recipe, resume=resume)
+    if resume and (run / RECORD).exists():
+        print(f"{run} is complete, all {recipe.train.iters} steps are done: nothing to resume", file=sys.stderr)
+        record: dict[str, Any] = read_json(run / RECORD)
+        return record
+    chosen = choose_device(device)
+    print(f"device: {describe_device(chosen)}", file=sys.stderr)
+    parts = assemble(recipe, chosen, workers)
+    if resume:
+        restore_run(parts, position, run)
+    else:
+        begin_run(parts, position, run)
+    with StopRequest() as stop:
+        train_steps(parts, position, run, workers=workers, save_every=save_every, stop=stop)
+    return finish_run(parts, position, run)
+
+
+def train_steps(
+    parts: Assembly, position: Position, run: Path, *, workers: int, save_every: int | None, stop: StopRequest
+) -> None:
+    """The loop: from ``position`` to the last step, with validation, logs and checkpoints."""
+    train, method, fabric, optimizer = parts.recipe.train, parts.method, parts.fabric, parts.optimizer
+    eval_every = parts.recipe.eval.every or max(1, train.iters // 10)
+    log_every = min(50, max(1, train.iters // 50))
+    groups = method.parameter_groups() if method is not None else []
+    first, last = position.step * train.accumulate, train.iters * train.accumulate
+    stream = batches(parts.source, start=first, stop=last, workers=workers, pin_memory=fabric.device.type == "cuda")
+    images_per_step = train.batch * train.accumulate
+    report = ProgressReport("train", train.iters, start=position.step, images_per_step=images_per_step)
+    saved_at = time.monotonic()
+    parts.step.train()
+    with closing(stream), MetricsLog(run, position.step) as log, report:
+        for step in range(position.step, train.iters):
+            step_began = time.perf_counter()
+            lr = parts.schedule(step)
+            set_learning_rate(optimizer, lr)
+
+            # Forward and backward, over one batch or several.
+            for number in range(train.accumulate):
+                images, masks, ctx = _to_device(parts, next(stream), step, number)
+                if method is not None and number == 0:
+                    method.before_step(ctx)
+                terms = parts.step(images, masks, ctx)
+                position.means.add(terms, step)  # ends the run here if a term is not finite; waits for the device
+                fabric.backward(sum(terms.values()) / train.accumulate)
+
+            # Update of the student and of what its method trains beside it.
+            if any(group.max_norm is not None for group in groups):
+                fabric.strategy.precision.unscale_gradients(optimizer.optimizer)
+            limit_gradients(groups, step)
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+            if parts.adversary_optimizer is not None:
+                _train_adversary(parts)
+            if method is not None:
+                method.after_step(ctx)
+
+            # Bookkeeping.
+            position.step = done = step + 1
+            position.train_s += time.perf_counter() - step_began
+            report.advance(done)
+            if done % log_every == 0 or done == train.iters:
+                means = position.means.take()
+                report.note = f"loss {means['loss']:.4g}"
+                log.write(done, "train", {**means, "lr": lr, "img_per_s": report.images_per_s, "eta_s": report.eta_s})
+            validated = done % eval_every == 0 or done == train.iters
+            if validated:
+                validate(parts, position, run, log, report)
+            waited = done % save_every == 0 if save_every else time.monotonic() - saved_at > SAVE_EVERY_S
+            if validated or waited or stop.signal_number is not None:
+                save_run(parts, position, run)
+                saved_at = time.monotonic()
+                report.pause()
+            if stop.signal_number is not None and done < train.iters:
+                raise Interrupted(_how_to_resume(parts, done, run, stop.signal_number), stop.signal_number)
+
+
+def validate(parts: Assembly, position: Position, run: Path, log: MetricsLog, report: ProgressReport) -> None:
+    """Score the student on the validation set; keep its weights if they are the best so far."""
+    began = time.perf_counter()
+    counts = evaluate(parts.student, parts.val, parts.fabric.device).counts
+    result = scores(counts)
+    miou = -1.0 if math.isnan(result.miou) else result.miou  # nan: no validation pixel has a class
+    improved = position.best is None or miou > position.best["miou"]
+    if improved:
+        save_model(run, parts.student, parts.config, parts.labels, parts.imgsz)
+        position.best = {"step": position.step, "miou": miou, "counts": torch.from_numpy(counts)}
+    position.last = {"step": position.step, "miou": miou}
+    values = {"miou": result.miou, "macc": result.macc, "aacc": result.aacc, "best": improved}
+    log.write(position.step, "eval", {**values, "seconds": time.perf_counter() - began})
+    note = " (best so far)" if improved else ""
+    report.say(f"step {position.step}/{parts.recipe.train.iters}: validation mIoU {100 * result.miou:.2f}{note}")
+
+
+def _to_device(parts: Assembly, batch: Batch, step: int, number: int) -> tuple[Tensor, Tensor, StepContext]:
+    """A batch on the device, its colours distorted, with the context of its step."""
+    train, device = parts.recipe.train, parts.fabric.device
+    images = batch.images.to(device, non_blocking=True)
+    masks = batch.masks.to(device, non_blocking=True)
+    if parts.recipe.augment.photometric:
+        rng = generator(train.seed, Stream.COLOUR, step, number)
+        images = distort(images, draw_distortion(rng, len(images)))
+    ctx = StepContext(
+        step=step,
+        total_steps=train.iters,
+        epoch=parts.source.epoch(step * train.accumulate + number),
+        ignore_index=IGNORE,
+        labelled=batch.labelled.to(device, non_blocking=True),
+    )
+    return images, masks, ctx
+
+
+def _train_adversary(parts: Assembly) -> None:
+    """One step of the adversary on the logits of the student's last forward pass."""
+    logits = parts.step.module.logits
+    if parts.method is None or logits is None:
+        return
+    with parts.fabric.autocast():
+        terms = parts.method.adversary(*logits)
+    if terms is None:
+        return
+    parts.adversary_optimizer.zero_grad(set_to_none=True)  # the student's loss left gradients there
+    parts.fabric.backward(sum(terms.values()))
+    parts.adversary_optimizer.step()
+    parts.adversary_optimizer.zero_grad(set_to_none=True)
+
+
+def _how_to_resume(parts: Assembly, done: int, run: Path, signal_number: int) -> str:
+    command = "train" if parts.method is None else "distill"
+    return (
+        f"stopped by {signal.Signals(signal_number).name} after step {done} of {parts.recipe.train.iters}, saved; "
+        f"continue with: segkd {command} --resume {run}"
+    )

@@ -1,0 +1,114 @@
+"""A torch module as an ONNX model that is complete, checked, and free of traces of the machine that wrote it."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from segkd.errors import import_extra
+
+OPSET = 18
+INPUT = "frames"
+
+# Fields in which exporters leave stack traces with source paths.
+PROVENANCE_FIELDS = frozenset({"metadata_props", "doc_string"})
+
+
+def to_onnx(graph: nn.Module, frames: Tensor, outputs: Sequence[str], metadata: Mapping[str, str]) -> Any:
+    """Export a module with static shapes.
+
+    The same module and sizes give the same bytes.
+
+    Args:
+        graph: a module in eval mode that takes ``frames`` alone.
+        frames: an example, uint8 (N, height, width, 3); its shape becomes the graph's.
+        outputs: names of the graph's outputs; its input is called ``frames``.
+        metadata: written into the model's ``metadata_props``, in sorted order.
+
+    Returns:
+        An ``onnx.ModelProto`` that has passed ONNX's checker with shape inference.
+
+    Raises:
+        MissingExtra: if onnx or onnxscript is not installed.
+    """
+    onnx = import_extra("onnx", "export")
+    import_extra("onnxscript", "export")
+    with _quiet(), torch.no_grad():
+        program = torch.onnx.export(
+            graph,
+            (frames,),
+            dynamo=True,
+            opset_version=OPSET,
+            input_names=[INPUT],
+            output_names=list(outputs),
+            external_data=False,
+            verbose=False,
+        )
+    if program is None:
+        raise RuntimeError("torch.onnx.export returned no program")
+    model = program.model_proto
+    strip_provenance(model)
+    model.graph.name = "segkd"
+    onnx.helper.set_model_props(model, dict(sorted(metadata.items())))
+    onnx.checker.check_model(model, full_check=True)
+    return model
+
+
+def cut_to(model: Any, output: str) -> Any:
+    """A copy of a model that has one of its outputs and only what that output needs.
+
+    Args:
+        model: an ``onnx.ModelProto`` without control flow.
+        output: name of the output that stays.
+
+    Returns:
+        An ``onnx.ModelProto`` that has passed ONNX's checker with shape inference.
+    """
+    onnx = import_extra("onnx", "export")
+    cut = onnx.ModelProto()
+    cut.CopyFrom(model)
+    graph, needed, nodes = cut.graph, {output}, []
+    for node in reversed(model.graph.node):
+        if needed.intersection(node.output):
+            nodes.append(node)
+            needed.update(node.input)
+    parts = {
+        "node": reversed(nodes),
+        "initializer": [tensor for tensor in model.graph.initializer if tensor.name in needed],
+        "value_info": [info for info in model.graph.value_info if info.name in needed and info.name != output],
+        "output": [info for info in model.graph.output if info.name == output],
+    }
+    for name, kept in parts.items():
+        graph.ClearField(name)
+        getattr(graph, name).extend(kept)
+    onnx.checker.check_model(cut, full_check=True)
+    return cut
+
+
+def strip_provenance(message: Any) -> None:
+    """Remove every ``metadata_props`` and ``doc_string`` of a protobuf message and of all messages inside it."""
+    for field, value in message.ListFields():
+        if field.name in PROVENANCE_FIELDS:
+            message.ClearField(field.name)
+        elif field.message_type is not None:
+            for inner in [value] if hasattr(value, "ListFields") else value:
+                strip_provenance(inner)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence the exporter's remarks about its own internals; errors still raise."""
+    disabled = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(disabled)

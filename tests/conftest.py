@@ -1,0 +1,22 @@
+"""Settings that hold for every test and for the processes that tests start."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+from hypothesis import settings
+from hypothesis.configuration import set_hypothesis_home_dir
+
+# Two threads: enough for the small networks of the tests, the same on every machine, and set before torch is imported.
+for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ.setdefault(variable, "2")
+os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"  # albumentations asks its index for a newer version on import
+os.environ["NO_COLOR"] = "1"  # messages are compared as plain text
+os.environ.pop("FORCE_COLOR", None)
+
+# The same examples in every run; nothing is written into the checkout.
+set_hypothesis_home_dir(Path(tempfile.gettempdir()) / "segkd-hypothesis")
+settings.register_profile("segkd", deadline=None, derandomize=True, database=None)
+settings.load_profile("segkd")

@@ -1,0 +1,100 @@
+"""`segkd data`, through the program's entry point."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from segkd.cli import SUMMARIES, main
+from segkd.data import open_dataset
+from tests.core.data.files import cut_short
+
+
+@pytest.fixture
+def run(capsys):
+    """Run the command line; gives (exit code, stdout, stderr)."""
+
+    def call(*args: object) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as exit_:
+            main([str(arg) for arg in args])
+        out, err = capsys.readouterr()
+        return int(exit_.value.code or 0), out, err
+
+    return call
+
+
+def test_synth_then_check(run, tmp_path) -> None:
+    tree = tmp_path / "scenes"
+    small = ["--train", 3, "--val", 2, "--imgsz", "32x64", "--seed", 4]
+    code, out, err = run("data", "synth", "--out", tree, *small)
+    assert (code, err) == (0, "")
+    assert out == f"wrote 3 train + 2 val street scenes of 32x64: cityscapes:{tree}\n"
+    code, out, _ = run("data", "synth", "--out", tree, *small, "--json")
+    assert code == 0
+    assert json.loads(out) == {
+        "data": f"cityscapes:{tree}",
+        "train": 3,
+        "val": 2,
+        "height_px": 32,
+        "width_px": 64,
+        "seed": 4,
+        "written": False,
+    }
+    code, out, err = run("data", "check", f"cityscapes:{tree}")
+    assert (code, out, err) == (0, f"cityscapes:{tree}: 3 train + 2 val images, no problems\n", "")
+    assert open_dataset(f"cityscapes:{tree}").read(0).image.shape == (32, 64, 3)
+
+
+def test_check_prints_each_problem_and_exits_2(run, tmp_path) -> None:
+    tree = tmp_path / "scenes"
+    run("data", "synth", "--out", tree, "--train", 2, "--val", 1, "--imgsz", "32x32")
+    cut = cut_short(next((tree / "leftImg8bit/val").rglob("*.png")))
+    next((tree / "gtFine/train").rglob("*000001*.png")).unlink()
+    code, out, err = run("data", "check", f"cityscapes:{tree}")
+    assert code == 2
+    first, second = out.splitlines()
+    assert "image without a mask; expected" in first
+    assert second.startswith(f"{cut}: cut short")
+    assert err == f"segkd: 2 problems in cityscapes:{tree}; correct the files named above\n"
+    code, out, _ = run("data", "check", f"cityscapes:{tree}", "--split", "val", "--json")
+    report = json.loads(out)
+    assert code == 2
+    assert report["images"] == {"val": 1}
+    assert report["ok"] is False
+    assert [problem["path"] for problem in report["problems"]] == [str(cut)]
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["check", "folder:/nowhere"], "no folder /nowhere"),
+        (["check", "nowhere"], "expected NAME:PATH"),
+        (["synth", "--out", "{tmp}"], "holds other files"),
+        (["synth", "--out", "{tmp}/new", "--imgsz", "16x16"], "at least 32x32 px"),
+        (["synth", "--out", "{tmp}/new", "--imgsz", "128"], "is no size"),
+        (["synth", "--out", "{tmp}/new", "--train", "-1"], "-1"),
+        (["synth"], "--out"),
+    ],
+)
+def test_mistakes_exit_2_and_leave_nothing(run, tmp_path, args, message) -> None:
+    (tmp_path / "note.txt").touch()
+    code, out, err = run("data", *(arg.format(tmp=tmp_path) for arg in args))
+    assert (code, out) == (2, "")
+    assert message in err
+    assert [path.name for path in tmp_path.iterdir()] == ["note.txt"]
+
+
+def test_help_is_short_and_light(run) -> None:
+    code, out, _ = run("data", "--help")
+    assert code == 0
+    assert SUMMARIES["data"] in out
+    program = "import sys; from segkd.cli import main\ntry: main(sys.argv[1:])\nexcept SystemExit: pass\n"
+    program += "print('loaded', sorted({'cv2', 'numpy', 'torch', 'rich', 'PIL'} & set(sys.modules)))"
+    for command in ("synth", "check"):
+        done = subprocess.run(
+            [sys.executable, "-c", program, "data", command, "--help"], capture_output=True, text=True, check=True
+        )
+        assert done.stdout.endswith("loaded []\n")

@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from sklearn.metrics import confusion_matrix
+
+from segkd.errors import SegkdError
+from segkd.metrics import ConfusionMatrix
+
+
+def counted(prediction: object, target: object, num_classes: int) -> np.ndarray:
+    matrix = ConfusionMatrix(num_classes)
+    matrix.update(np.asarray(prediction), np.asarray(target))
+    return matrix.counts
+
+
+def test_by_hand() -> None:
+    #  truth  0 0 1      prediction  0 1 1      ignored: one pixel; outside 0..1: one pixel of class 1
+    #         1 255 1                7 0 1
+    prediction = np.array([[0, 1, 1], [7, 0, 1]], np.uint8)
+    target = np.array([[0, 0, 1], [1, 255, 1]], np.uint8)
+    assert counted(prediction, target, 2).tolist() == [[1, 1, 0], [0, 2, 1]]
+    assert counted(prediction, target, 2).dtype == np.int64
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.int32, np.int64])
+def test_every_integer_type_counts_alike(dtype: type) -> None:
+    rng = np.random.default_rng(0)
+    target = rng.choice([0, 1, 2, 255], (2, 9, 11)).astype(np.uint8)
+    prediction = rng.integers(0, 4, target.shape)
+    assert (counted(prediction.astype(dtype), target, 3) == counted(prediction, target.astype(np.int64), 3)).all()
+
+
+def test_wide_predictions_outside_do_not_wrap() -> None:
+    assert counted(np.array([[256, -1, 70000, 1]]), np.array([[0, 0, 1, 1]]), 2).tolist() == [[0, 0, 2], [0, 1, 1]]
+
+
+def test_more_pixels_than_one_chunk_and_slices_that_are_not_contiguous() -> None:
+    rng = np.random.default_rng(1)
+    target = rng.choice(np.array([*range(19), 255], np.uint8), (1100, 600))
+    prediction = rng.integers(0, 19, target.shape).astype(np.uint8)
+    valid = target != 255
+    expected = confusion_matrix(target[valid], prediction[valid], labels=range(19))
+    assert (counted(prediction, target, 19)[:, :-1] == expected).all()
+    half = valid[:, ::2]
+    expected = confusion_matrix(target[:, ::2][half], prediction[:, ::2][half], labels=range(19))
+    assert (counted(prediction[:, ::2], target[:, ::2], 19)[:, :-1] == expected).all()
+
+
+def test_updates_add_up_over_the_set_and_merge() -> None:
+    rng = np.random.default_rng(2)
+    prediction, target = (rng.integers(0, 3, (4, 5, 6)).astype(np.uint8) for _ in range(2))
+    whole, first, second = ConfusionMatrix(3), ConfusionMatrix(3), ConfusionMatrix(3)
+    whole.update(prediction, target)
+    for image in range(4):
+        (first if image < 1 else second).update(prediction[image], target[image])
+    first.merge(second)
+    assert (first.counts == whole.counts).all()
+
+
+def test_255_classes() -> None:
+    values = np.arange(256, dtype=np.uint8).reshape(1, -1)
+    counts = counted(values, values, 255)
+    assert counts.shape == (255, 256)
+    assert (counts[:, :-1] == np.eye(255, dtype=np.int64)).all()
+
+
+def test_another_ignored_value() -> None:
+    matrix = ConfusionMatrix(2, ignore=2)
+    matrix.update(np.array([[0, 1]], np.uint8), np.array([[2, 1]], np.uint8))
+    assert matrix.counts.tolist() == [[0, 0, 0], [0, 1, 0]]
+
+
+labels = arrays(np.uint8, (3, 7), elements=st.sampled_from([0, 1, 2, 3, 255]))
+predictions = arrays(np.uint8, (3, 7), elements=st.integers(0, 6))
+
+
+@settings(max_examples=25)
+@given(predictions, labels)
+def test_every_scored_pixel_is_counted_once(prediction: np.ndarray, target: np.ndarray) -> None:
+    counts = counted(prediction, target, 4)
+    assert counts.sum() == (target != 255).sum()
+    assert (counts.sum(axis=1) == np.bincount(target[target != 255], minlength=4)).all()
+
+
+@settings(max_examples=25)
+@given(predictions, labels)
+def test_agrees_with_sklearn(prediction: np.ndarray, target: np.ndarray) -> None:
+    valid = target != 255
+    inside = np.minimum(prediction, 4)
+    expected = confusion_matrix([*target[valid], 4], [*inside[valid], 4], labels=range(5))
+    assert (counted(prediction, target, 4) == expected[:4]).all()
+
+
+@settings(max_examples=25)
+@given(predictions, labels, st.integers(0, 255))
+def test_predictions_on_ignored_pixels_change_nothing(prediction: np.ndarray, target: np.ndarray, value: int) -> None:
+    other = np.where(target == 255, value, prediction).astype(np.uint8)
+    assert (counted(prediction, target, 4) == counted(other, target, 4)).all()
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int64])
+def test_an_undeclared_label_is_an_error_and_counts_nothing(dtype: type) -> None:
+    matrix = ConfusionMatrix(2)
+    with pytest.raises(SegkdError, match="the target holds the value 7, which is neither one of 2 classes nor the ign"):
+        matrix.update(np.zeros((1, 2), np.uint8), np.array([[0, 7]], dtype))
+    assert not matrix.counts.any()
+
+
+def test_bad_input() -> None:
+    matrix = ConfusionMatrix(2)
+    with pytest.raises(SegkdError, match=r"prediction has shape \(2, 3\), its target \(3, 2\)"):
+        matrix.update(np.zeros((2, 3), np.uint8), np.zeros((3, 2), np.uint8))
+    with pytest.raises(SegkdError, match="the prediction holds float32, expected integers"):
+        matrix.update(np.zeros((2, 3), np.float32), np.zeros((2, 3), np.uint8))  # type: ignore[arg-type]
+    with pytest.raises(SegkdError, match="cannot add counts of 3 classes"):
+        matrix.merge(ConfusionMatrix(3))
+
+
+@pytest.mark.parametrize(("num_classes", "ignore"), [(0, 255), (256, 255), (19, 18), (2, 256)])
+def test_impossible_classes(num_classes: int, ignore: int) -> None:
+    with pytest.raises(SegkdError, match="needs 1 to 255 classes"):
+        ConfusionMatrix(num_classes, ignore)

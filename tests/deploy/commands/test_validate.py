@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from segkd.files import sha256_file
+from tests.deploy.artifacts import change_a_byte, make_artifact, save_manifest
+from tests.deploy.conftest import Run
+
+
+def test_writes_evidence_and_prints_a_table(segkd: Run, artifact: Path) -> None:
+    result = segkd("validate", artifact)
+    assert result.code == 0, result.err
+    assert "1.000000" in result.out and ["fp32", "agreement", "0.9999", "1", "yes"] in [
+        line.split() for line in result.out.splitlines()
+    ]
+    parity = json.loads((artifact / "parity.json").read_text())
+    assert (parity["schema"], parity["agreement"], parity["passed"]) == (1, 1.0, True)
+    assert parity["artifact"]["manifest_sha256"] == sha256_file(artifact / "manifest.json")
+    assert parity["variants"]["fp32"]["sha256"] == sha256_file(artifact / "model.fp32.onnx")
+    assert {"created", "host", "versions"} <= parity.keys()
+
+
+def test_json_is_the_file(segkd: Run, artifact: Path, tmp_path: Path) -> None:
+    out = tmp_path / "elsewhere" / "p.json"
+    result = segkd("validate", artifact, "--json", "--out", out, "--variant", "fp32", "--threads", "1")
+    assert result.code == 0
+    assert json.loads(result.out) == json.loads(out.read_text())
+    assert not (artifact / "parity.json").exists()
+    assert json.loads(result.out)["variants"]["fp32"]["runtime"]["threads"] == 1
+
+
+def test_failed_limit_is_exit_1_with_evidence(segkd: Run, tmp_path: Path) -> None:
+    folder = make_artifact(tmp_path / "artifact", bias=300.0)
+    result = segkd("validate", folder)
+    assert result.code == 1
+    assert "validation failed: fp32 agreement, fp32 miou_delta" in result.err and "NO" in result.out
+    assert json.loads((folder / "parity.json").read_text())["passed"] is False
+
+
+@pytest.mark.parametrize("flips", [0, 1])
+def test_the_limit_of_fp32_is_one_pixel_in_ten_thousand(segkd: Run, artifact: Path, flips: int) -> None:
+    # 1152 pixels: a single flip is already more than 1e-4.
+    student = np.load(artifact / "reference" / "student.npy")
+    student[0, 8, 0] = (student[0, 8, 0] + flips) % 3
+    np.save(artifact / "reference" / "student.npy", student)
+    save_manifest(artifact)
+    assert segkd("validate", artifact).code == flips
+
+
+def test_changed_byte_is_exit_1_and_named(segkd: Run, artifact: Path) -> None:
+    change_a_byte(artifact / "reference" / "frames.npy")
+    result = segkd("validate", artifact)
+    assert result.code == 1 and "reference/frames.npy has changed" in result.err
+    assert not (artifact / "parity.json").exists()
+
+
+def test_missing_provider_is_exit_3(segkd: Run, artifact: Path) -> None:
+    result = segkd("validate", artifact, "--provider", "cuda")
+    assert result.code == 3 and "CUDAExecutionProvider" in result.err
+    assert not (artifact / "parity.json").exists()
+
+
+def test_whole_data_set(segkd: Run, artifact: Path, blocks: str) -> None:
+    result = segkd("validate", artifact, "--data", blocks, "--json")
+    assert result.code == 0, result.err
+    whole = json.loads(result.out)["variants"]["fp32"]["whole_set"]
+    assert (whole["data"], whole["images"]) == (blocks, 5)
+    assert 0.9 < whole["miou"] < 1
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--variant", "int8"], "no variant 'int8'; it has fp32"),
+        (["--data", "cityscape:."], "unknown data set 'cityscape'; did you mean 'cityscapes'"),
+        (["--threads", "0"], "--threads"),
+    ],
+)
+def test_usage_errors_are_exit_2(segkd: Run, pristine: Path, words: list[str], message: str) -> None:
+    result = segkd("validate", pristine, *words)
+    assert result.code == 2 and message in result.err
+
+
+def test_no_artifact_is_exit_2(segkd: Run, tmp_path: Path) -> None:
+    result = segkd("validate", tmp_path)
+    assert result.code == 2 and "no artifact folder" in result.err and len(result.err.splitlines()) == 1
