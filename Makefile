@@ -1,9 +1,11 @@
-# Every target runs in .venv: made on first use, made again when pyproject.toml or constraints.txt change.
+# Every target runs in .venv: made on first use, made again when pyproject.toml or the constraints change.
 # Another interpreter: make PYTHON=python3.12 test
 
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
+# Some projects have dropped Python 3.10: it has versions of its own.
+CONSTRAINTS := $(shell $(PYTHON) -c 'import sys; print("constraints-3.10.txt" if sys.version_info[:2] == (3, 10) else "constraints.txt")' 2>/dev/null || echo constraints.txt)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup quickstart test test-long lint check format clean
@@ -11,9 +13,9 @@ INSTALLED := .venv/.installed
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name text; do printf '%-12s %s\n' "$$name" "$$text"; done
 
-setup: $(INSTALLED) ## Make .venv and install segkd into it, with the versions of constraints.txt
+setup: $(INSTALLED) ## Make .venv and install segkd into it, with the pinned versions
 
-$(INSTALLED): pyproject.toml constraints.txt
+$(INSTALLED): pyproject.toml $(CONSTRAINTS)
 	@command -v $(PYTHON) >/dev/null || \
 		{ echo "segkd: there is no $(PYTHON); install Python 3.10 or newer, or name one: make PYTHON=/path/to/python" >&2; exit 2; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
@@ -22,7 +24,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 		{ echo "segkd: $(PYTHON) has no venv module; install it (Debian, Ubuntu: apt-get install python3-venv)" >&2; exit 2; }
 	@echo "segkd: installing into .venv (takes minutes the first time)" >&2
 	@$(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e '.[train,export,report,dev]'
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check -c $(CONSTRAINTS) -e '.[train,export,report,dev]'
 	@touch $@
 
 quickstart: $(INSTALLED) ## The whole chain on built-in street scenes, into quickstart/

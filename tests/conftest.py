@@ -9,9 +9,10 @@ from pathlib import Path
 from hypothesis import settings
 from hypothesis.configuration import set_hypothesis_home_dir
 
-# Two threads: enough for the small networks of the tests, the same on every machine, and set before torch is imported.
+# One thread: the networks of the tests are small, and barriers cost more than they bring on a busy machine. Set before
+# torch is imported.
 for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-    os.environ.setdefault(variable, "2")
+    os.environ.setdefault(variable, "1")
 os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"  # albumentations asks its index for a newer version on import
 os.environ["NO_COLOR"] = "1"  # messages are compared as plain text
 os.environ.pop("FORCE_COLOR", None)

@@ -24,7 +24,7 @@ def recipe() -> None:
 @set_option
 @json_option
 def show(recipe: str, overrides: tuple[str, ...], as_json: bool) -> None:
-    r"""Print a recipe with every key written out.
+    """Print a recipe with every key written out.
 
     \b
     Example:
@@ -43,7 +43,7 @@ def show(recipe: str, overrides: tuple[str, ...], as_json: bool) -> None:
 @click.argument("recipe", metavar="RECIPE")
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 def copy(recipe: str, file: Path) -> None:
-    r"""Copy a recipe to FILE, to change it; an existing FILE stays.
+    """Copy a recipe to FILE, to change it; an existing FILE stays.
 
     \b
     Example:
@@ -64,7 +64,7 @@ def copy(recipe: str, file: Path) -> None:
 @set_option
 @json_option
 def check(recipe: str, overrides: tuple[str, ...], as_json: bool) -> None:
-    r"""Say whether a recipe is valid; reads no data and trains nothing.
+    """Say whether a recipe is valid; reads no data and trains nothing.
 
     Keys, types and the form of data specifications are always checked; the names of models and methods only where
     torch is installed, because they are in its rooms.

@@ -11,7 +11,7 @@ import click
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="The page; default FOLDER/report.html.")
 def report(folder: Path, out: Path | None) -> None:
-    r"""Draw a report from the files of a workflow.
+    """Draw a report from the files of a workflow.
 
     FOLDER is a run, a folder of runs (they are compared), an artifact, or the folder of a quickstart. The page is one
     file without scripts or links; what the folder does not tell does not appear.
