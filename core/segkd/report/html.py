@@ -86,9 +86,9 @@ def duration(seconds: float | None) -> str:
 
 
 def _best(values: list[float | None]) -> set[int]:
-    """Positions of the largest value, if there is something to compare."""
+    """Positions of the largest value, if not all are equal."""
     known = [value for value in values if value is not None and not math.isnan(value)]
-    if len(known) < 2:
+    if len(set(known)) < 2:
         return set()
     return {index for index, value in enumerate(values) if value == max(known)}
 

@@ -131,6 +131,8 @@ def test_the_best_of_a_row_is_marked() -> None:
     text = render_report(full())
     best = re.findall(r'<td class="number bar best"[^>]*>([\d.]+)', text)
     assert best == ["75.0"]
+    equal = ReportData("x", classes=ClassTable(["road"], {"a": [0.5], "b": [0.5]}))
+    assert 'class="number bar best"' not in render_report(equal)
 
 
 def test_an_invalid_measurement_is_called_so() -> None:
