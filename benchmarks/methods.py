@@ -61,7 +61,7 @@ def train(cell: Cell, out: Path, threads: int) -> dict[str, float]:
                 words += ["--unlabelled", f"{data},frames={LABELLED_FRAMES}:"]
             segkd("distill", *words, "--teacher", str(out / "teacher"), "--method", cell.method)
     record = json.loads((folder / "run.json").read_text())
-    return {"miou": 100 * record["eval"]["miou"], "seconds": record["seconds"]}
+    return {"miou": 100 * record["eval"]["miou"], "seconds": record["seconds"]["train"]}
 
 
 def finished(folder: Path) -> bool:

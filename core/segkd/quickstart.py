@@ -141,7 +141,7 @@ def _summarise(out: Path, runs: dict[str, Path], artifact: Path, bundle: Path, c
         record = json.loads((run / "run.json").read_text())
         summary[name] = {
             "miou": record["eval"]["miou"],
-            "seconds": record["seconds"],
+            "seconds": record["seconds"]["train"],
             "params": record["params"],
             "run": name,
         }

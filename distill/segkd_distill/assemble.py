@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from lightning_fabric import Fabric
 
 from segkd.data.base import Dataset, LabelSpace, open_dataset, parse_spec
-from segkd.errors import BackendMissing, SegkdError
+from segkd.errors import SegkdError
 from segkd.recipe import Recipe
 from segkd_distill.data.geometry import Geometry
 from segkd_distill.data.loader import BatchSource, split_rows
@@ -24,11 +25,9 @@ from segkd_distill.models.segmenter import Segmenter
 from segkd_distill.models.teachers import load_teacher
 from segkd_distill.models.zoo import MODELS, ModelConfig, build_model
 from segkd_distill.optim import Poly, build_optimizer, build_schedule
+from segkd_distill.precision import open_fabric
 from segkd_distill.runs import WEIGHTS
 from segkd_distill.step import DistillStep
-
-PRECISIONS = {"off": "32-true", "fp16": "16-mixed", "bf16": "bf16-mixed"}
-"""The recipe's ``train.amp`` -> Lightning Fabric's name."""
 
 
 @dataclass
@@ -64,7 +63,7 @@ class Assembly:
     optimizer: Any
     adversary_optimizer: Any
     schedule: Poly
-    fabric: Any
+    fabric: Fabric
     fingerprints: dict[str, str]
 
     def state_dict(self) -> dict[str, Any]:
@@ -136,7 +135,7 @@ def assemble(recipe: Recipe, device: torch.device, workers: int = 0) -> Assembly
     """
     check_teaching(recipe)
     rows = split_rows(recipe.train.batch, recipe.data.unlabelled is not None)
-    fabric = _fabric(device, recipe.train.amp)
+    fabric = open_fabric(device, recipe.train.amp)
     train, val, unlabelled = _open_data(recipe)
     torch.manual_seed(recipe.train.seed)
     student, config = _build_student(recipe, train.labels.num_classes)
@@ -197,15 +196,6 @@ def check_teaching(recipe: Recipe) -> None:
         raise SegkdError("unlabelled frames without a teacher teach nothing: give --teacher and --method")
     if recipe.teacher.weights is not None and not has_teacher:
         raise SegkdError("teacher.weights without teacher.model: name the weights' architecture")
-
-
-def _fabric(device: torch.device, amp: str) -> Any:
-    if amp == "fp16" and device.type == "cpu":
-        raise BackendMissing("--amp fp16 needs a GPU: use --amp bf16 or --amp off on a CPU")
-    from lightning_fabric import Fabric
-
-    devices = 1 if device.type == "cpu" else [device.index or 0]
-    return Fabric(accelerator=device.type, devices=devices, precision=PRECISIONS[amp])  # type: ignore[arg-type]
 
 
 def _open_data(recipe: Recipe) -> tuple[Dataset, Dataset, Dataset | None]:

@@ -172,14 +172,11 @@ class ResNetV1c(Backbone):
         in_channels, stride = stem[-1], 4 if stem_pool else 2
         stages, out_strides = [], []
         for stage in range(4):
-            contract = contract_dilation and dilations[stage] > 1
-            layers: list[Block] = []
-            for index in range(blocks[stage]):
-                dilation = dilations[stage] // 2 if contract and index == 0 else dilations[stage]
-                step = strides[stage] if index == 0 else 1
-                layers.append(block(in_channels, widths[stage], step, dilation, dilate_both=dilate_both))
-                in_channels = widths[stage] * block.expansion
-            stages.append(nn.Sequential(*layers))
+            dilation = dilations[stage]
+            first = dilation // 2 if contract_dilation and dilation > 1 else dilation
+            steps = [(strides[stage], first)] + [(1, dilation)] * (blocks[stage] - 1)
+            stages.append(_stage(block, in_channels, widths[stage], steps, dilate_both))
+            in_channels = widths[stage] * block.expansion
             stride *= strides[stage]
             out_strides.append(stride)
         self.layer1, self.layer2, self.layer3, self.layer4 = stages
@@ -205,6 +202,21 @@ class ResNetV1c(Backbone):
             for module in self.modules():
                 if isinstance(module, Block):
                     nn.init.zeros_(module.last_norm().weight)
+
+
+def _stage(
+    block: type[BasicBlock] | type[Bottleneck],
+    in_channels: int,
+    width: int,
+    steps: Sequence[tuple[int, int]],
+    dilate_both: bool,
+) -> nn.Sequential:
+    """One block for each (stride, dilation) of ``steps``."""
+    layers: list[nn.Module] = []
+    for stride, dilation in steps:
+        layers.append(block(in_channels, width, stride, dilation, dilate_both=dilate_both))
+        in_channels = width * block.expansion
+    return nn.Sequential(*layers)
 
 
 def _stem(widths: Sequence[int]) -> nn.Sequential:

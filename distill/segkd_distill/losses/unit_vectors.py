@@ -1,0 +1,56 @@
+"""Vectors of length 1, which the losses on cosine similarities share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from segkd_distill.losses.softened_kl import upcast
+
+SHORTEST = 1e-12
+"""What is not longer than this has no direction; ``torch.nn.functional.normalize`` has the same bound."""
+
+
+class _UnitVectors(torch.autograd.Function):
+    """Division by the Euclidean length, without its overflow and without its endless slope at 0."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, dim: int) -> Tensor:
+        largest = torch.linalg.vector_norm(x, torch.inf, dim, keepdim=True)  # squares may leave the range of the dtype
+        length = largest * torch.linalg.vector_norm(x * _inverse(largest), dim=dim, keepdim=True)
+        inverse = _inverse(length)
+        unit = x * inverse
+        ctx.save_for_backward(unit, inverse)
+        ctx.dim = dim
+        return unit
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        unit, inverse = ctx.saved_tensors
+        along = (grad * unit).sum(ctx.dim, keepdim=True)
+        return torch.addcmul(grad, unit, along, value=-1).mul_(inverse), None
+
+
+def _inverse(length: Tensor) -> Tensor:
+    return torch.where(length > SHORTEST, 1 / length, 0)
+
+
+def unit_vectors(x: Tensor, dim: int = 1) -> Tensor:
+    """x / ||x|| along one axis; a vector without a direction becomes 0 and gets no gradient.
+
+    Differs from ``torch.nn.functional.normalize`` in that: there the gradient at 0 is 1e12 times the incoming one, and
+    what is longer than the root of the largest number becomes 0.
+
+    Args:
+        x: any shape; half precisions are computed in float32.
+        dim: the axis along which the vectors lie.
+
+    Returns:
+        The same shape, float64 for float64 input, else float32. Differentiable once.
+    """
+    unit: Tensor = _UnitVectors.apply(upcast(x), dim)
+    return unit
