@@ -14,6 +14,7 @@ from lightning_fabric import Fabric
 from segkd.data.base import Dataset, LabelSpace, open_dataset, parse_spec
 from segkd.errors import SegkdError
 from segkd.recipe import Recipe
+from segkd_distill.checkpoint import seed_random
 from segkd_distill.data.geometry import Geometry
 from segkd_distill.data.loader import BatchSource, split_rows
 from segkd_distill.data.memory import in_memory_if_small
@@ -137,7 +138,7 @@ def assemble(recipe: Recipe, device: torch.device, workers: int = 0) -> Assembly
     rows = split_rows(recipe.train.batch, recipe.data.unlabelled is not None)
     fabric = open_fabric(device, recipe.train.amp)
     train, val, unlabelled = _open_data(recipe)
-    torch.manual_seed(recipe.train.seed)
+    seed_random(recipe.train.seed)
     student, config = _build_student(recipe, train.labels.num_classes)
     crop = recipe.augment.crop or train.read_image(0).shape[:2]
     if rows.total == 1:

@@ -18,6 +18,7 @@ from segkd_distill.checkpoint import load_checkpoint, random_state, save_checkpo
 from segkd_distill.device import describe_device
 from segkd_distill.metrics_log import TermMeans
 from segkd_distill.provenance import git_state, versions
+from segkd_distill.runs import WEIGHTS
 
 CHECKPOINT, RECIPE, RECORD = "last.ckpt", "recipe.yaml", "run.json"
 SCHEMA = 1
@@ -58,7 +59,7 @@ def check_folder(run: Path, recipe: Recipe, *, resume: bool) -> None:
         SegkdError: if that is not so, naming the keys that differ.
     """
     if not resume:
-        if any((run / name).exists() for name in (CHECKPOINT, RECORD, RECIPE)):
+        if any((run / name).exists() for name in (CHECKPOINT, RECORD, WEIGHTS)):
             raise SegkdError(f"{run} already holds a run: continue it with --resume, or name another folder with --out")
         return
     if not (run / RECIPE).exists():
@@ -88,8 +89,8 @@ def _keys(recipe: Recipe) -> Iterator[tuple[str, Any]]:
 def begin_run(parts: Assembly, position: Position, run: Path) -> None:
     """Make the run folder, with the recipe and a checkpoint of step 0."""
     run.mkdir(parents=True, exist_ok=True)
-    save_run(parts, position, run)
     write_atomic(run / RECIPE, dump_recipe(parts.recipe))
+    save_run(parts, position, run)
 
 
 def save_run(parts: Assembly, position: Position, run: Path) -> None:
@@ -137,6 +138,7 @@ def finish_run(parts: Assembly, position: Position, run: Path) -> dict[str, Any]
     recipe = parts.recipe
     record = {
         "schema": SCHEMA,
+        "finished": True,
         "kind": "train" if parts.method is None else "distill",
         "model": parts.config.name,
         "teacher": recipe.teacher.model,

@@ -111,7 +111,7 @@ def train_steps(
                     method.before_step(ctx)
                 terms = parts.step(images, masks, ctx)
                 position.means.add(terms, step)  # ends the run here if a term is not finite; waits for the device
-                fabric.backward(sum(terms.values()) / train.accumulate)
+                fabric.backward(torch.stack(list(terms.values())).sum() / train.accumulate)
 
             # Update of the student and of what its method trains beside it.
             if any(group.max_norm is not None for group in groups):
@@ -186,10 +186,10 @@ def _train_adversary(parts: Assembly) -> None:
         return
     with parts.fabric.autocast():
         terms = parts.method.adversary(*logits)
-    if terms is None:
+    if not terms:
         return
     parts.adversary_optimizer.zero_grad(set_to_none=True)  # the student's loss left gradients there
-    parts.fabric.backward(sum(terms.values()))
+    parts.fabric.backward(torch.stack(list(terms.values())).sum())
     parts.adversary_optimizer.step()
     parts.adversary_optimizer.zero_grad(set_to_none=True)
 

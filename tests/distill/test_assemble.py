@@ -10,7 +10,7 @@ from segkd.errors import BackendMissing, SegkdError
 from segkd.recipe import parse_recipe
 from segkd_distill.assemble import Assembly, assemble, resolve_recipe, whole_set
 from segkd_distill.data.memory import InMemory
-from tests.distill.training import recipe_of, same, save_teacher, weights
+from tests.distill.training import recipe_of, same, save_teacher, weights, write_folder
 
 CPU = torch.device("cpu")
 
@@ -40,9 +40,8 @@ def test_parts(streets: Path) -> None:
     assert isinstance(parts.source.labelled, InMemory) and isinstance(parts.val, InMemory)
     batch = parts.source[0]
     assert batch.images.shape == (4, 3, 32, 64)
-    assert parts.student.backbone.state_dict().keys() and parts.student.decode_head.conv_seg.weight.is_contiguous(
-        memory_format=torch.channels_last
-    )
+    wide = next(p for p in parts.student.parameters() if p.ndim == 4 and p.shape[1] > 1 and p.shape[2] > 1)
+    assert wide.is_contiguous(memory_format=torch.channels_last)
 
 
 def test_the_crop_is_the_whole_image_by_default(streets: Path) -> None:
@@ -66,11 +65,10 @@ def test_teacher_method_and_unlabelled_frames(streets: Path, tmp_path: Path) -> 
     assert parts.step.module.mixed and parts.step.module.teacher is not None
     assert parts.source[0].labelled.tolist() == [True, True, False, False]
     assert set(parts.fingerprints) == {"train", "val", "unlabelled"}
-    trained = sum(len(group["params"]) for group in parts.optimizer.param_groups)
-    assert trained == len(list(parts.student.parameters())) + len(list(parts.method.parameters()))
-    assert len(list(parts.method.parameters())) == 0 or "adapters" in str(
-        [group["name"] for group in parts.optimizer.param_groups]
-    )
+    grouped = {id(p) for group in parts.optimizer.param_groups for p in group["params"]}
+    assert parts.method is not None
+    assert grouped == {id(p) for p in (*parts.student.parameters(), *parts.method.parameters())}
+    assert not grouped & {id(p) for p in parts.step.module.teacher.parameters()}
 
 
 def test_weights_to_start_from(streets: Path, tmp_path: Path) -> None:
@@ -111,7 +109,7 @@ def test_fp16_needs_a_gpu(streets: Path) -> None:
 
 def test_classes_of_train_and_val_must_agree(streets: Path, tmp_path: Path) -> None:
     other = write_folder(tmp_path / "other")
-    with pytest.raises(SegkdError, match="data.train has 19 classes .*data.val 2"):
+    with pytest.raises(SegkdError, match=r"data\.train has 19 classes .*data\.val 2"):
         assembled(streets, f"data.val='folder:{other}'")
 
 
@@ -126,16 +124,3 @@ def test_a_teacher_of_other_classes(streets: Path, tmp_path: Path) -> None:
     }
     with pytest.raises(SegkdError, match="has 19 classes, the data 2"):
         assemble(resolve_recipe(parse_recipe(values)), CPU)
-
-
-def write_folder(root: Path) -> Path:
-    """A small data set of two classes."""
-    import cv2
-    import numpy as np
-
-    for split in ("train", "val"):
-        for kind, pixels in (("images", np.zeros((32, 64, 3), np.uint8)), ("masks", np.ones((32, 64), np.uint8))):
-            (root / kind / split).mkdir(parents=True)
-            cv2.imwrite(str(root / kind / split / "a.png"), pixels)
-    (root / "classes.yaml").write_text("names: [floor, wall]\n")
-    return root

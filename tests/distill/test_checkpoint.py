@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from segkd.errors import SegkdError
-from segkd_distill.checkpoint import load_checkpoint, random_state, save_checkpoint, set_random_state
+from segkd_distill.checkpoint import load_checkpoint, random_state, save_checkpoint, seed_random, set_random_state
 
 CPU = torch.device("cpu")
 
@@ -17,7 +17,7 @@ CPU = torch.device("cpu")
 def test_random_numbers_continue(tmp_path: Path) -> None:
     save_checkpoint(tmp_path / "c", {"random": random_state(CPU)})
     expected = random.random(), np.random.rand(), torch.rand(3)
-    random.seed(0), np.random.seed(0), torch.manual_seed(0)
+    seed_random(0)
     set_random_state(load_checkpoint(tmp_path / "c")["random"], CPU)
     assert random.random() == expected[0] and np.random.rand() == expected[1]
     assert torch.equal(torch.rand(3), expected[2])
@@ -64,3 +64,11 @@ def test_nothing_in_a_file_is_executed(tmp_path: Path) -> None:
     with pytest.raises(SegkdError, match="cannot be read as a checkpoint"):
         load_checkpoint(path)
     assert not proof.exists()
+
+
+def test_a_seed_sets_all_generators() -> None:
+    drawn = []
+    for seed in (2**40, 2**40, 1):
+        seed_random(seed)
+        drawn.append((random.random(), float(np.random.rand()), float(torch.rand(()))))
+    assert drawn[0] == drawn[1] and all(a != b for a, b in zip(drawn[1], drawn[2], strict=True))

@@ -78,14 +78,14 @@ def assert_equal_runs(run: Path, whole: Path) -> None:
 def test_a_crashed_run_continues_exactly(
     distillation: Recipe, uninterrupted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int
 ) -> None:
-    """The checkpoint is of step 5, the crash in step 8: steps 5 to 7 are done again, their log lines replaced."""
+    """The checkpoint is of step 5, the crash in step 7: steps 5 and 6 are done again, their log lines replaced."""
     run = tmp_path / "run"
     with monkeypatch.context() as patch:
-        fail_in_step(patch, 8, raise_crash)
+        fail_in_step(patch, 7, raise_crash)
         with pytest.raises(Crash):
             fit(distillation, run, device="cpu", workers=workers, save_every=5)
-    assert load_checkpoint(run / "last.ckpt")["step"] == 6  # the validation after 5
-    assert losses(run)[-1][0] == 8
+    assert load_checkpoint(run / "last.ckpt")["step"] == 5
+    assert losses(run)[-1][0] == 7
     record = fit(distillation, run, device="cpu", workers=workers, resume=True)
     assert_equal_runs(run, uninterrupted)
     assert record["eval"]["miou"] == record["best"]["miou"]
@@ -110,12 +110,12 @@ def test_a_signal_ends_the_step_and_saves(
 ) -> None:
     run = tmp_path / "run"
     with monkeypatch.context() as patch:
-        fail_in_step(patch, 3, lambda: os.kill(os.getpid(), number))
-        expected = rf"stopped by {number.name} after step 4 of 12, saved; continue with: segkd distill --resume .*run$"
+        fail_in_step(patch, 2, lambda: os.kill(os.getpid(), number))
+        expected = rf"stopped by {number.name} after step 3 of 8, saved; continue with: segkd distill --resume .*run$"
         with pytest.raises(Interrupted, match=expected) as caught:
             fit(distillation, run, device="cpu")
     assert caught.value.exit_code == 128 + number
-    assert load_checkpoint(run / "last.ckpt")["step"] == 4 and not (run / "run.json").exists()
+    assert load_checkpoint(run / "last.ckpt")["step"] == 3 and not (run / "run.json").exists()
     fit(distillation, run, device="cpu", resume=True)
     assert_equal_runs(run, uninterrupted)
 
@@ -123,7 +123,7 @@ def test_a_signal_ends_the_step_and_saves(
 def test_a_finished_run_says_so(distillation: Recipe, uninterrupted: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = (uninterrupted / "last.ckpt").read_bytes()
     record = fit(distillation, uninterrupted, device="cpu", resume=True)
-    assert record["last"]["step"] == 12 and "nothing to resume" in capsys.readouterr().err
+    assert record["last"]["step"] == 8 and "nothing to resume" in capsys.readouterr().err
     assert (uninterrupted / "last.ckpt").read_bytes() == before
 
 
@@ -152,7 +152,7 @@ def test_data_that_changed_are_refused(streets: Path, tmp_path: Path) -> None:
 
 def start(run: Path, streets: Path, *more: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "segkd", "train", "--data", f"cityscapes:{streets}", "--student", "quickstart-mv2"]
-    command += ["--imgsz", "32x64", "--iters", "400", "--batch", "4", "--save-every", "7", "--eval-every", "150"]
+    command += ["--imgsz", "32x64", "--iters", "120", "--batch", "2", "--save-every", "7", "--eval-every", "50"]
     command += ["--device", "cpu", "--threads", "1", "--out", str(run), *more]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 

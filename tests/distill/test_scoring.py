@@ -8,8 +8,7 @@ from segkd.errors import SegkdError
 from segkd.files import sha256_file
 from segkd_distill.scoring import score_run
 from segkd_distill.train import fit
-from tests.distill.test_assemble import write_folder
-from tests.distill.training import recipe_of, save_teacher
+from tests.distill.training import recipe_of, save_teacher, write_folder
 
 
 def test_scores_are_those_of_the_run(streets: Path, tmp_path: Path) -> None:

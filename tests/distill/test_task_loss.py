@@ -5,7 +5,11 @@ import math
 import pytest
 import torch
 
+from segkd_distill.models.zoo import build_model
 from segkd_distill.task_loss import labelled_cross_entropy
+from tests.golden_values import golden
+
+GOLDEN = golden("extras")
 
 
 def test_by_hand_over_labelled_pixels_only() -> None:
@@ -43,3 +47,30 @@ def test_half_precision_logits_give_float32(dtype: torch.dtype) -> None:
     logits = 200 * torch.randn(1, 3, 4, 4)
     loss = labelled_cross_entropy(logits.to(dtype), torch.zeros(1, 4, 4, dtype=torch.long))
     assert loss.dtype == torch.float32 and torch.isfinite(loss)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_golden_through_the_upsampling_of_the_network(dtype: torch.dtype) -> None:
+    """CIRKD aligns the corners, so the network is told to."""
+    with torch.device("meta"):
+        network = build_model("pspnet-r18", 7)
+    network.align_corners = True
+    s, _ = GOLDEN.pair("logits_s", "logits_t", dtype)
+    labels = GOLDEN.tensor("labels")
+    loss = labelled_cross_entropy(network.upsample(s, labels.shape[-2:]), labels)
+    GOLDEN.check(GOLDEN.case("task_CE_align_corners_true"), loss, s)
+
+
+def test_gradient() -> None:
+    logits = torch.randn(2, 3, 2, 2, dtype=torch.float64, requires_grad=True)
+    labels = torch.tensor([[[0, 255], [2, 1]], [[255, 2], [1, 0]]])
+    assert torch.autograd.gradcheck(lambda x: 3 * labelled_cross_entropy(x, labels), (logits,))
+
+
+def test_gradient_equals_torch() -> None:
+    logits = torch.randn(2, 19, 6, 8, requires_grad=True)
+    labels = torch.randint(0, 19, (2, 6, 8))
+    labels[1, 2:4] = 255
+    (ours,) = torch.autograd.grad(labelled_cross_entropy(logits, labels), logits)
+    (theirs,) = torch.autograd.grad(torch.nn.functional.cross_entropy(logits, labels, ignore_index=255), logits)
+    torch.testing.assert_close(ours, theirs)

@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 import torch
 
 from segkd.data.base import open_dataset
@@ -18,13 +20,13 @@ STUDENT = "quickstart-mv2"
 
 
 def recipe_of(streets: Path, *overrides: str) -> Recipe:
-    """12 steps of batch 4 on crops of 32x64."""
+    """8 steps of batch 4 on crops of 32x64, with two validations."""
     values: dict[str, Any] = {
         "data": {"train": f"cityscapes:{streets}"},
         "student": {"model": STUDENT},
         "augment": {"crop": [32, 64], "scale": [0.75, 1.5]},
-        "train": {"iters": 12, "batch": 4, "optimizer": "adamw", "lr": 0.01, "seed": 3},
-        "eval": {"every": 6},
+        "train": {"iters": 8, "batch": 4, "optimizer": "adamw", "lr": 0.01, "seed": 3},
+        "eval": {"every": 4},
     }
     return parse_recipe(values, overrides)
 
@@ -58,3 +60,13 @@ def same(a: Any, b: Any) -> bool:
     if isinstance(a, list | tuple):
         return len(a) == len(b) and all(same(x, y) for x, y in zip(a, b, strict=True))
     return bool(a == b)
+
+
+def write_folder(root: Path) -> Path:
+    """A small data set of two classes."""
+    for split in ("train", "val"):
+        for kind, pixels in (("images", np.zeros((32, 64, 3), np.uint8)), ("masks", np.ones((32, 64), np.uint8))):
+            (root / kind / split).mkdir(parents=True)
+            cv2.imwrite(str(root / kind / split / "a.png"), pixels)
+    (root / "classes.yaml").write_text("names: [floor, wall]\n")
+    return root

@@ -15,10 +15,14 @@ if TYPE_CHECKING:
     from segkd.recipe import Recipe
 
 
+def require_training() -> None:
+    """Stop with one line if a library of the extra ``train`` is missing."""
+    for module in ("torch", "lightning_fabric", "safetensors", "segkd_distill.data.geometry"):
+        import_extra(module, "train")  # geometry prepares albumentations' import
+
+
 def fit_and_print(recipe: Recipe, run: Path, options: dict[str, Any]) -> None:
     """Train, and print the result."""
-    for library in ("torch", "albumentations", "lightning_fabric", "safetensors"):
-        import_extra(library, "train")
     from segkd_distill.train import fit
 
     with cpu_threads(options["threads"]):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -59,12 +59,14 @@ def intra_class_variation(
             f"{tuple(t.shape)}: resize the teacher's first"
         )
     if labels.dim() != 3 or len(labels) != len(s) or labels.is_floating_point():
-        raise SegkdError(f"labels must be {len(s)} maps (N, H, W) of integers, got {labels.dtype} {tuple(labels.shape)}")
+        raise SegkdError(
+            f"labels must be {len(s)} maps (N, H, W) of integers, got {labels.dtype} {tuple(labels.shape)}"
+        )
     s = upcast(s)
     members = class_members(labels, num_classes, s.shape[2:], s.dtype)
     pixels = members.sum().clamp(min=1) if labelled_only else members.shape[0] * members.shape[2]
     with torch.autocast(s.device.type, enabled=False):  # the products would be of half precision
-        of_teacher = _CentreSimilarity(t.detach().to(s.dtype).flatten(2), members).similarity
+        of_teacher = _centre_similarity(t.detach().to(s.dtype).flatten(2), members).value
         distance: Tensor = _VariationDistance.apply(s.flatten(2), of_teacher, members)
     return distance / pixels
 
@@ -86,63 +88,65 @@ def class_members(labels: Tensor, num_classes: int, size: torch.Size, dtype: tor
     return (nearest == classes.view(1, -1, 1)).to(dtype)
 
 
-class _CentreSimilarity:
+class _CentreSimilarity(NamedTuple):
     """The cosine of every pixel's feature and the centre of its class, with what its gradient needs.
 
-    Args:
-        f: (N, C, P) feature.
-        members: (N, K, P) one-hot labels.
-
     Attributes:
+        value: (N, P), 0 for pixels without a class.
         centres: (N, K, C).
         counts: (N, K, 1) pixels per class, plus ``COUNT_EPSILON``.
         pixel_inverse: (N, P) one over the norm of each pixel's feature, 0 where the norm is.
-        centre_inverse: (N, K) the same of the centres.
-        similarity: (N, P), 0 for pixels without a class.
+        centre_inverse: (N, K, 1) the same of the centres.
     """
 
-    def __init__(self, f: Tensor, members: Tensor) -> None:
-        self.counts = members.sum(2, keepdim=True) + COUNT_EPSILON
-        self.centres = (members @ f.mT) / self.counts
-        self.pixel_inverse = _inverse_norm(f, 1)
-        self.centre_inverse = _inverse_norm(self.centres, 2)
-        products = (self.centres @ f).mul_(members).mul_(self.centre_inverse[:, :, None]).sum(1)
-        self.similarity = products.mul_(self.pixel_inverse)
+    value: Tensor
+    centres: Tensor
+    counts: Tensor
+    pixel_inverse: Tensor
+    centre_inverse: Tensor
 
 
-def _inverse_norm(x: Tensor, dim: int) -> Tensor:
-    norm = torch.linalg.vector_norm(x, dim=dim)
+def _centre_similarity(f: Tensor, members: Tensor) -> _CentreSimilarity:
+    """For a feature (N, C, P) and one-hot labels (N, K, P)."""
+    counts = members.sum(2, keepdim=True) + COUNT_EPSILON
+    centres = (members @ f.mT) / counts
+    squares = f.new_zeros(f.shape[0], f.shape[2])
+    for channels in f.split(64, dim=1):  # in the cache; one sum over all channels writes a copy of the feature
+        squares += channels.square().sum(1)
+    pixel_inverse = _inverse(squares.sqrt_())
+    centre_inverse = _inverse(torch.linalg.vector_norm(centres, dim=2, keepdim=True))
+    products = (centres * centre_inverse) @ f
+    value = products.mul_(members).sum(1).mul_(pixel_inverse)
+    return _CentreSimilarity(value, centres, counts, pixel_inverse, centre_inverse)
+
+
+def _inverse(norm: Tensor) -> Tensor:
     return norm.clamp(min=SMALLEST_NORM).reciprocal().mul_(norm > SMALLEST_NORM)
 
 
 class _VariationDistance(torch.autograd.Function):
     """Sum over pixels of (similarity - that of the teacher)^2, the gradient in closed form.
 
-    With m = f.c / (|f| |c|), c the mean over a class's n pixels and g = d loss / d m:
-    d loss / d f_p = g_p c / (|f_p| |c|) - g_p m_p f_p / |f_p|^2 + sum_q (g_q f_q / (|f_q| |c|) - g_q m_q c / |c|^2) / n.
+    With m = f.c / (|f| |c|), c the mean over a class's n pixels q, and g = d loss / d m, the gradient d loss / d f_p is
+    g_p c / (|f_p| |c|) - g_p m_p f_p / |f_p|^2 + sum_q (g_q f_q / (|f_q| |c|) - g_q m_q c / |c|^2) / n.
     """
 
     @staticmethod
     def forward(ctx: Any, f: Tensor, of_teacher: Tensor, members: Tensor) -> Tensor:
-        own = _CentreSimilarity(f, members)
-        gap = own.similarity - of_teacher
-        if ctx.needs_input_grad[0]:
-            ctx.save_for_backward(_variation_slope(f, own, 2 * gap, members))
+        own = _centre_similarity(f, members)
+        gap = own.value - of_teacher
+        ctx.save_for_backward(f, members, gap, *own)
         return gap.square().sum()
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
-        (slope,) = ctx.saved_tensors
-        return slope * grad, None, None
-
-
-def _variation_slope(f: Tensor, own: _CentreSimilarity, g: Tensor, members: Tensor) -> Tensor:
-    """The gradient to f (N, C, P), from that to the similarity, g (N, P)."""
-    weighted = members * (g * own.pixel_inverse)[:, None] * own.centre_inverse[:, :, None]
-    radial = g * own.similarity
-    pull = (members @ radial[:, :, None]) * own.centre_inverse[:, :, None].square()
-    of_centre = (weighted @ f.mT - pull * own.centres) / own.counts
-    slope = f * (-radial * own.pixel_inverse.square())[:, None]
-    spread = torch.cat([own.centres, of_centre], 1).mT
-    return slope.baddbmm_(spread, torch.cat([weighted, members], 1))
+        f, members, gap, *saved = ctx.saved_tensors
+        own = _CentreSimilarity(*saved)
+        g = gap * (2 * grad)
+        direct = members * own.centre_inverse * (g * own.pixel_inverse)[:, None]
+        radial = g * own.value
+        pull = (members @ radial[:, :, None]) * own.centre_inverse.square()
+        of_centre = (direct @ f.mT - pull * own.centres) / own.counts
+        slope = torch.cat([own.centres, of_centre], 1).mT @ torch.cat([direct, members], 1)
+        return slope.addcmul_(f, (radial * own.pixel_inverse.square())[:, None], value=-1), None, None

@@ -12,6 +12,9 @@ from torch.nn import functional as F
 from segkd.errors import SegkdError
 from segkd_distill.losses.softened_kl import check_mask, upcast
 
+SMALLEST_NORM = 1e-12
+"""A node of a smaller norm counts as zero."""
+
 
 def pairwise_affinity(
     s: Tensor, t: Tensor, *, window: int = 2, scale: float | None = None, mask: Tensor | None = None
@@ -61,12 +64,12 @@ def pairwise_affinity(
     if mask is not None:
         check_mask(mask, s)
     t = t.detach().to(upcast(s).dtype)
-    nodes_s, nodes_t = (_unit_nodes(x, size, mask, constant_norm=scale is not None) for x in (s, t))
-    distance: Tensor = _AffinityDistance.apply(nodes_s, nodes_t)
+    nodes_s, nodes_t = _nodes(s, size, mask), _nodes(t, size, mask)
+    distance: Tensor = _AffinityDistance.apply(nodes_s, nodes_t, scale is not None)
     if mask is None:
         return distance / (len(s) * nodes_s.shape[2] ** 2)
-    counts = F.max_pool2d(mask[:, None].float(), size, ceil_mode=True).flatten(1).sum(1)
-    return distance / counts.square().sum().clamp(min=1).to(distance.dtype)
+    counts = _node_mask(mask, size).sum(1)
+    return distance / counts.square().sum().clamp(min=1)
 
 
 def node_size(height: int, width: int, *, window: int, scale: float | None) -> tuple[int, int]:
@@ -84,38 +87,82 @@ def node_size(height: int, width: int, *, window: int, scale: float | None) -> t
     return max(1, int(height * scale)), max(1, int(width * scale))
 
 
-def _unit_nodes(x: Tensor, size: tuple[int, int], mask: Tensor | None, *, constant_norm: bool) -> Tensor:
-    """(N, C, nodes) of unit length over the channels; nodes of zeros, or without a position that counts, stay zeros."""
-    if mask is not None:
-        x = x.masked_fill(~mask[:, None], torch.finfo(x.dtype).min)
-    nodes = upcast(F.max_pool2d(x, size, ceil_mode=True)).flatten(2)
-    if mask is not None:
-        counts = F.max_pool2d(mask[:, None].float(), size, ceil_mode=True).flatten(2) > 0
-        nodes = nodes.masked_fill(~counts, 0)
-    norm = torch.linalg.vector_norm(nodes.detach() if constant_norm else nodes, dim=1, keepdim=True)
-    floor = 1e-12
-    inverse = (norm + 1e-8 if constant_norm else norm.clamp(min=floor)).reciprocal()
-    return nodes * (inverse * (norm.detach() > floor))
+def _nodes(x: Tensor, size: tuple[int, int], mask: Tensor | None) -> Tensor:
+    """(N, C, nodes); a node without a position that counts is 0 in every channel."""
+    if mask is None:
+        return upcast(_window_maximum(x, size)).flatten(2)
+    x = x.masked_fill(~mask[:, None], torch.finfo(x.dtype).min)
+    empty = ~_node_mask(mask, size)[:, None]
+    return upcast(_window_maximum(x, size)).flatten(2).masked_fill(empty, 0)
+
+
+def _node_mask(mask: Tensor, size: tuple[int, int]) -> Tensor:
+    """(N, nodes) bool: nodes with a position that counts."""
+    return F.max_pool2d(mask[:, None].float(), size, ceil_mode=True).flatten(1) > 0
+
+
+def _window_maximum(x: Tensor, size: tuple[int, int]) -> Tensor:
+    """The maximum over windows; the gradient goes to the first of equal values."""
+    if size == (2, 2) and x.shape[2] % 2 == x.shape[3] % 2 == 0:
+        maximum: Tensor = _MaximumOfFour.apply(x)
+        return maximum
+    return F.max_pool2d(x, size, ceil_mode=True)
+
+
+class _MaximumOfFour(torch.autograd.Function):
+    """``max_pool2d`` with windows of 2 x 2, several times faster on a CPU: first within rows, then over rows."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        left, right = x[..., ::2], x[..., 1::2]
+        rows = torch.maximum(left, right)
+        top, bottom = rows[:, :, ::2], rows[:, :, 1::2]
+        if ctx.needs_input_grad[0]:
+            ctx.save_for_backward(left >= right, top >= bottom)
+        return torch.maximum(top, bottom)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        from_left, from_top = ctx.saved_tensors
+        images, channels, height, width = grad.shape
+        of_rows = grad.new_empty(images, channels, 2 * height, width)
+        top, bottom = of_rows[:, :, ::2], of_rows[:, :, 1::2]
+        torch.sub(grad, torch.mul(grad, from_top, out=top), out=bottom)
+        of_all = grad.new_empty(images, channels, 2 * height, 2 * width)
+        left, right = of_all[..., ::2], of_all[..., 1::2]
+        torch.sub(of_rows, torch.mul(of_rows, from_left, out=left), out=right)
+        return of_all
 
 
 class _AffinityDistance(torch.autograd.Function):
-    """Sum over images of ||t't - s's||^2 for s (N, C, nodes), t (N, D, nodes): value and gradient in closed form."""
+    """Sum over images of ||t't - s's||^2, s and t of unit length per node: value and gradient in closed form."""
 
     @staticmethod
-    def forward(ctx: Any, s: Tensor, t: Tensor) -> Tensor:
-        # Under autocast the products would be of half precision.
-        with torch.autocast(s.device.type, enabled=False):
-            by_nodes = _cost_by_nodes(s, t) <= _cost_by_channels(s, t)
+    def forward(ctx: Any, s: Tensor, t: Tensor, constant_norm: bool) -> Tensor:
+        """For nodes s (N, C, nodes) and t (N, D, nodes)."""
+        lengths = _lengths(s, constant_norm)
+        s, t = s / lengths, t / _lengths(t, constant_norm)
+        by_nodes = _cost_by_nodes(s, t) <= _cost_by_channels(s, t)
+        with torch.autocast(s.device.type, enabled=False):  # the products would be of half precision
             distance, slope = (_by_nodes if by_nodes else _by_channels)(s, t, ctx.needs_input_grad[0])
         if slope is not None:
-            ctx.save_for_backward(slope)
+            if not constant_norm:
+                slope.addcmul_(s, (s * slope).sum(1, keepdim=True), value=-1)
+            ctx.save_for_backward(slope.div_(lengths))
         return distance
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
         (slope,) = ctx.saved_tensors
-        return slope * (4 * grad), None
+        return slope * (4 * grad), None, None
+
+
+def _lengths(nodes: Tensor, constant_norm: bool) -> Tensor:
+    """(N, 1, nodes): what each node is divided by; infinite for a node of zeros, which thereby gets no gradient."""
+    norm = nodes.square().sum(1, keepdim=True).sqrt_()
+    return (norm + 1e-8 if constant_norm else norm).masked_fill(norm < SMALLEST_NORM, torch.inf)
 
 
 def _cost_by_nodes(s: Tensor, t: Tensor) -> int:
@@ -130,17 +177,32 @@ def _cost_by_channels(s: Tensor, t: Tensor) -> int:
 
 
 def _by_nodes(s: Tensor, t: Tensor, differentiate: bool) -> tuple[Tensor, Tensor | None]:
-    """The distance, and a quarter of its gradient, from the affinities themselves."""
-    gap = torch.baddbmm(t.mT @ t, s.mT, s, alpha=-1)
-    return gap.square().sum(), -(s @ gap) if differentiate else None
+    """The distance, and a quarter of its gradient to s, from the affinities themselves."""
+    gap = (s.mT @ s).sub_(t.mT @ t)
+    return gap.square().sum(), s @ gap if differentiate else None
 
 
 def _by_channels(s: Tensor, t: Tensor, differentiate: bool) -> tuple[Tensor, Tensor | None]:
-    """The same by ||t't - s's||^2 = ||tt'||^2 - 2 ||st'||^2 + ||ss'||^2.
+    """The same from products over the nodes, by ||t't - s's||^2 = ||tt'||^2 - 2 ||st'||^2 + ||ss'||^2.
 
-    The three terms are summed in float64, because they nearly cancel where the student is near its teacher.
+    The three terms nearly cancel where features have a common direction or the student is near its teacher. Therefore
+    the identity serves only what remains of s and t without their means over the nodes; with v the (nodes,) products
+    of that and the means, and b the products of the means, the affinities differ by
+    (remainder's) + v1' + 1v' + b 11', whose parts are orthogonal. Sums are in float64.
     """
+    count = s.shape[2]
+    mean_s, mean_t = s.mean(2, keepdim=True), t.mean(2, keepdim=True)
+    s, t = s - mean_s, t - mean_t
+    v = mean_s.mT @ s - mean_t.mT @ t
+    b = (_square_sum(mean_s, 1) - _square_sum(mean_t, 1))[:, :, None]
     ss, st, tt = s @ s.mT, s @ t.mT, t @ t.mT
-    parts = [torch.sum(product.square(), dtype=torch.float64) for product in (ss, st, tt)]
-    distance = (parts[0] - 2 * parts[1] + parts[2]).clamp(min=0).to(s.dtype)
-    return distance, torch.baddbmm(ss @ s, st, t, alpha=-1) if differentiate else None
+    remainder = (_square_sum(ss) - 2 * _square_sum(st) + _square_sum(tt)).clamp(min=0)
+    distance = (remainder + 2 * count * _square_sum(v) + count**2 * _square_sum(b)).to(s.dtype)
+    if not differentiate:
+        return distance, None
+    slope = (ss @ s).baddbmm_(st, t, alpha=-1).baddbmm_(mean_s, v, alpha=count)
+    return distance, slope.add_(s @ v.mT + count * b.to(s.dtype) * mean_s)
+
+
+def _square_sum(x: Tensor, dim: int | None = None) -> Tensor:
+    return torch.linalg.vector_norm(x, dim=dim, dtype=torch.float64).square()

@@ -40,10 +40,10 @@ def _inverse(length: Tensor) -> Tensor:
 
 
 def unit_vectors(x: Tensor, dim: int = 1) -> Tensor:
-    """x / ||x|| along one axis; a vector without a direction becomes 0 and gets no gradient.
+    """Divide by the Euclidean length along one axis; a vector without a direction becomes 0 and gets no gradient.
 
-    Differs from ``torch.nn.functional.normalize`` in that: there the gradient at 0 is 1e12 times the incoming one, and
-    what is longer than the root of the largest number becomes 0.
+    ``torch.nn.functional.normalize`` differs: its gradient at 0 is 1e12 times the incoming one, and vectors longer than
+    the root of the largest number become 0.
 
     Args:
         x: any shape; half precisions are computed in float32.

@@ -13,7 +13,17 @@ __all__ = ["METHODS", "Declares", "Group", "Method", "Needs", "StepContext", "bu
 
 METHODS: dict[str, str] = {
     "kd": "segkd_distill.methods.kd:LogitKD",
+    "skds": "segkd_distill.methods.skds:StructuredDistillation",
+    "ifvd": "segkd_distill.methods.ifvd:IntraClassVariation",
     "cwd": "segkd_distill.methods.cwd:ChannelWiseDistillation",
+    "cirkd": "segkd_distill.methods.cirkd:CrossImageRelationalDistillation",
+    "bpkd": "segkd_distill.methods.bpkd:BoundaryPrivilegedDistillation",
+    "brd": "segkd_distill.methods.brd:BoundaryRelationDistillation",
+    "attnfd": "segkd_distill.methods.attnfd:AttentionFeatureDistillation",
+    "afdcd": "segkd_distill.methods.afdcd:AugmentationFreeContrast",
+    "fitnet": "segkd_distill.methods.fitnet:FitNet",
+    "at": "segkd_distill.methods.at:AttentionTransfer",
+    "dsd": "segkd_distill.methods.dsd:DoubleSimilarityDistillation",
 }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -109,8 +110,20 @@ class Method(nn.Module):
     A subclass takes keyword arguments ``student: TapInfo, teacher: TapInfo, num_classes: int`` and its own
     hyper-parameters, and sets ``needs`` and ``declares``. Adapters, discriminators and memory banks are its
     modules and buffers: saved for resume, never part of the student's file.
+
+    Attributes:
+        paper: authors, title and place, for ``segkd list methods``.
+        status: ``verified against original values`` or ``reconstructed``.
+        summary: the idea in one line.
+        weights_by_dataset: data set -> hyper-parameter -> published weight; the data sets whose weights are known.
+        needs: what it reads.
+        declares: properties that its tests check.
     """
 
+    paper: ClassVar[str] = ""
+    status: ClassVar[str] = ""
+    summary: ClassVar[str] = ""
+    weights_by_dataset: ClassVar[dict[str, dict[str, float]]] = {}
     needs: Needs = Needs()
     declares: Declares = Declares()
 

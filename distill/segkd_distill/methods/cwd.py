@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from torch import Tensor, nn
 
 from segkd.errors import unknown_name
@@ -62,6 +64,13 @@ class ChannelWiseDistillation(Method):
     Raises:
         SegkdError: for a hyper-parameter out of range, or a tap that one of the networks lacks.
     """
+
+    paper: ClassVar[str] = "Shu et al., Channel-wise Knowledge Distillation for Dense Prediction, ICCV 2021"
+    status: ClassVar[str] = "verified against original values"
+    summary: ClassVar[str] = "spatial distribution of each channel of the logits or of a feature"
+    weights_by_dataset: ClassVar[dict[str, dict[str, float]]] = {
+        "cityscapes": {"logits_weight": 3.0, "feature_weight": 50.0}
+    }
 
     def __init__(
         self,

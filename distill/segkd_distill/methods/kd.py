@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from torch import Tensor
 
 from segkd.errors import unknown_name
@@ -41,6 +43,13 @@ class LogitKD(Method):
     Raises:
         SegkdError: for a hyper-parameter out of range.
     """
+
+    paper: ClassVar[str] = "Hinton et al., Distilling the Knowledge in a Neural Network, 2015"
+    status: ClassVar[str] = "verified against original values"
+    summary: ClassVar[str] = "class distribution of each pixel"
+    weights_by_dataset: ClassVar[dict[str, dict[str, float]]] = {
+        name: {"loss_weight": 1.0} for name in ("cityscapes", "voc", "camvid", "ade20k", "coco_stuff")
+    }
 
     def __init__(
         self,

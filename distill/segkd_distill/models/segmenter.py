@@ -20,9 +20,6 @@ IMAGENET_STD = (58.395, 57.12, 57.375)
 class Segmenter(nn.Module):
     """A segmentation network that normalises its own input.
 
-    The parts' parameters start from :meth:`init_weights` of each part: the same after the same
-    ``torch.manual_seed``.
-
     Args:
         backbone: the feature extractor.
         decode_head: the head that is deployed.
@@ -30,6 +27,8 @@ class Segmenter(nn.Module):
         mean: RGB mean in 0..255.
         std: RGB deviation in 0..255.
         align_corners: how the logits are upsampled.
+        init_weights: start each part from its own ``init_weights``; otherwise from what torch gives new layers. The same
+            after the same ``torch.manual_seed`` in either case.
 
     Attributes:
         backbone: the feature extractor.
@@ -53,6 +52,7 @@ class Segmenter(nn.Module):
         mean: Sequence[float] = IMAGENET_MEAN,
         std: Sequence[float] = IMAGENET_STD,
         align_corners: bool = False,
+        init_weights: bool = True,
     ) -> None:
         super().__init__()
         self.backbone = backbone
@@ -63,7 +63,7 @@ class Segmenter(nn.Module):
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
         for part in (backbone, decode_head, auxiliary_head):
-            if part is not None:
+            if init_weights and part is not None:
                 part.init_weights()
 
     def forward(self, image: Tensor, taps: frozenset[str] = frozenset()) -> SegOutput:

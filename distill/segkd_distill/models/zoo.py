@@ -6,7 +6,7 @@ import importlib
 import inspect
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any
+from typing import Any, Literal
 
 from segkd.errors import SegkdError, unknown_name
 from segkd_distill.models.backbones import BACKBONES
@@ -29,6 +29,8 @@ class ModelConfig:
         mean: RGB mean in 0..255.
         std: RGB deviation in 0..255.
         align_corners: how maps and logits are resized.
+        init_weights: ``kaiming`` as mmsegmentation does, or ``torch`` for torch's narrower own, from which small networks
+            trained with AdamW learn faster.
     """
 
     name: str
@@ -40,6 +42,7 @@ class ModelConfig:
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
     align_corners: bool = False
+    init_weights: Literal["kaiming", "torch"] = "kaiming"
 
     def to_dict(self) -> dict[str, Any]:
         """As plain lists and dicts, for JSON."""
@@ -183,4 +186,12 @@ def build_model(model: str | ModelConfig, num_classes: int) -> Segmenter:
     auxiliary = None
     if model.auxiliary_channels is not None:
         auxiliary = FCNHead(backbone, num_classes, channels=model.auxiliary_channels)
-    return Segmenter(backbone, head, auxiliary, mean=model.mean, std=model.std, align_corners=model.align_corners)
+    return Segmenter(
+        backbone,
+        head,
+        auxiliary,
+        mean=model.mean,
+        std=model.std,
+        align_corners=model.align_corners,
+        init_weights=model.init_weights == "kaiming",
+    )

@@ -142,8 +142,20 @@ def test_the_source_is_not_written_to() -> None:
 
 
 @pytest.mark.long
-def test_albumentations_does_not_ask_the_network() -> None:
-    code = "import segkd_distill.data.geometry, os; print(os.environ['NO_ALBUMENTATIONS_UPDATE'])"
+@pytest.mark.parametrize(
+    "importing",
+    ["import segkd_distill.data.geometry", "from segkd_distill.commands import training; training.require_training()"],
+)
+def test_albumentations_does_not_ask_the_network(importing: str) -> None:
+    code = f"""
+import os, sys
+class Watch:
+    def find_spec(self, name, path=None, target=None):
+        if name == "albumentations":
+            print(os.environ.get("NO_ALBUMENTATIONS_UPDATE"))
+sys.meta_path.insert(0, Watch())
+{importing}
+"""
     environment = {key: value for key, value in os.environ.items() if key != "NO_ALBUMENTATIONS_UPDATE"}
     command = [sys.executable, "-W", "error", "-c", code]
     done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)

@@ -33,7 +33,9 @@ def aspp_modules(in_channels: int, channels: int, dilations: Sequence[int], *, s
     return nn.ModuleList(branches)
 
 
-def run_aspp(x: Tensor, pool: nn.Module, branches: nn.ModuleList, *, align_corners: bool) -> Tensor:
-    """(N, in, h, w) -> (N, (1 + branches) * channels, h, w): the pooled branch first, then the dilated ones."""
-    pooled = resize_like(pool(x), x, align_corners=align_corners)
-    return torch.cat([pooled, *(branch(x) for branch in branches)], dim=1)
+def run_aspp(x: Tensor, pool: nn.Module | None, branches: nn.ModuleList, *, align_corners: bool) -> Tensor:
+    """(N, in, h, w) -> (N, all branches' channels, h, w): the pooled branch first if there is one, then the dilated."""
+    outputs = [branch(x) for branch in branches]
+    if pool is not None:
+        outputs.insert(0, resize_like(pool(x), x, align_corners=align_corners))
+    return torch.cat(outputs, dim=1)

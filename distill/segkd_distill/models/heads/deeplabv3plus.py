@@ -6,7 +6,9 @@ mmsegmentation 0.26 (``DepthwiseSeparableASPPHead``).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 from torch import nn
@@ -18,7 +20,7 @@ from segkd_distill.models.layers import ConvModule, DepthwiseSeparableConv, resi
 
 
 class DeepLabV3PlusHead(DecodeHead):
-    """ASPP on c4, upsampled to c1's grid, joined with c1, two separable 3x3 convolutions, classifier.
+    """ASPP on c4, upsampled to c1's grid, joined with c1, two 3x3 convolutions, classifier.
 
     ``context`` is the ASPP bottleneck's output on c4's grid; ``decoder`` is what the classifier reads on c1's grid,
     after dropout.
@@ -29,7 +31,11 @@ class DeepLabV3PlusHead(DecodeHead):
         channels: width of each ASPP branch, of the bottleneck and of the decoder.
         c1_channels: width to which c1 is reduced.
         dilations: dilations of the ASPP branches; 1 is a 1x1 convolution.
+        pool: whether ASPP has the branch that averages the whole image.
         bottleneck_kernel: side of the bottleneck's kernel; 1 for small networks, where 3 would be most of the cost.
+        separable: depthwise-separable 3x3 convolutions in ASPP and decoder; dense ones suit very small networks, which
+            learn more from them in the same time on a CPU.
+        decoder_convs: number of 3x3 convolutions in the decoder.
         dropout: probability of a channel's dropout before the classifier.
         align_corners: how maps are resized.
     """
@@ -42,7 +48,10 @@ class DeepLabV3PlusHead(DecodeHead):
         channels: int = 512,
         c1_channels: int = 48,
         dilations: Sequence[int] = (1, 12, 24, 36),
+        pool: bool = True,
         bottleneck_kernel: int = 3,
+        separable: bool = True,
+        decoder_convs: int = 2,
         dropout: float = 0.1,
         align_corners: bool = False,
     ) -> None:
@@ -54,13 +63,15 @@ class DeepLabV3PlusHead(DecodeHead):
             align_corners=align_corners,
         )
         in_channels = backbone.widths[3]
-        self.image_pool = image_pool(in_channels, channels)
-        self.aspp_modules = aspp_modules(in_channels, channels, dilations, separable=True)
-        self.bottleneck = ConvModule((1 + len(dilations)) * channels, channels, bottleneck_kernel)
+        self.image_pool = image_pool(in_channels, channels) if pool else None
+        self.aspp_modules = aspp_modules(in_channels, channels, dilations, separable=separable)
+        self.bottleneck = ConvModule((pool + len(dilations)) * channels, channels, bottleneck_kernel)
         self.c1_bottleneck = ConvModule(backbone.widths[0], c1_channels)
-        self.sep_bottleneck = nn.Sequential(
-            DepthwiseSeparableConv(channels + c1_channels, channels), DepthwiseSeparableConv(channels, channels)
+        convolution: Callable[[int, int], nn.Module] = (
+            DepthwiseSeparableConv if separable else partial(ConvModule, kernel_size=3)
         )
+        widths = [channels + c1_channels] + [channels] * decoder_convs
+        self.sep_bottleneck = nn.Sequential(*(convolution(a, b) for a, b in itertools.pairwise(widths)))
 
     def forward(self, features: Features) -> HeadOutput:
         """Logits on c1's grid."""

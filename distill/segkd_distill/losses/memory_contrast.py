@@ -1,0 +1,93 @@
+"""Relation to a memory bank: the similarities of each anchor to stored embeddings of the teacher (CIRKD)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+from torch.nn import functional as F
+
+from segkd.errors import SegkdError
+from segkd_distill.losses.softened_kl import upcast
+
+CPU_SCORES, GPU_SCORES = 2**20, 2**24
+"""Similarities per block: they stay in a CPU's cache, or keep a GPU busy."""
+
+
+class _MemoryKL(torch.autograd.Function):
+    """KL over the keys, block of anchors by block; the gradients are made on the way, no similarity is kept."""
+
+    @staticmethod
+    def forward(ctx: Any, s: Tensor, t: Tensor, keys: Tensor) -> Tensor:
+        rows = max(1, (CPU_SCORES if s.device.type == "cpu" else GPU_SCORES) // len(keys))
+        slope = torch.empty_like(s) if ctx.needs_input_grad[0] else None
+        slope_of_keys = torch.zeros_like(keys) if ctx.needs_input_grad[2] else None
+        total = s.new_zeros(())
+        with torch.autocast(s.device.type, enabled=False):
+            for start in range(0, len(s), rows):
+                block = slice(start, start + rows)
+                log_q = F.log_softmax(s[block] @ keys.T, 1)
+                log_p = F.log_softmax(t[block] @ keys.T, 1)
+                p = log_p.exp()
+                gap = log_p.sub_(log_q)
+                divergence = torch.linalg.vecdot(p, gap)
+                total += divergence.sum()
+                excess = log_q.exp_().sub_(p)
+                if slope is not None:
+                    torch.mm(excess, keys, out=slope[block])
+                if slope_of_keys is not None:
+                    slope_of_keys.addmm_(excess.T, s[block])
+                    slope_of_keys.addmm_(gap.sub_(divergence[:, None]).mul_(p).T, t[block])
+        ctx.save_for_backward(slope, slope_of_keys)
+        return total
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, None, Tensor | None]:
+        slope, slope_of_keys = ctx.saved_tensors
+        return (
+            slope * grad if slope is not None else None,
+            None,
+            slope_of_keys * grad if slope_of_keys is not None else None,
+        )
+
+
+def memory_contrast(s: Tensor, t: Tensor, keys: Tensor, *, temperature: float = 0.1) -> Tensor:
+    """Mean over the anchors of KL(softmax_k(t . key_k / temperature) || softmax_k(s . key_k / temperature)).
+
+    Anchors and keys are taken as they are: give vectors of length 1 (``losses.unit_vectors``) for cosine similarities.
+
+    Source: Yang et al., "Cross-Image Relational Knowledge Distillation for Semantic Segmentation", CVPR 2022;
+    winycg/CIRKD ``losses/cirkd_memory.py`` at dab64db (``StudentSegContrast.contrast_sim_kd``).
+
+    Differs from the original: the values are its own, but the similarities are not kept for the backward pass.
+
+    Args:
+        s: (A, d) the student's anchors, or (N, d, h, w), each of whose pixels is one.
+        t: the teacher's, the same shape; gets no gradient.
+        keys: (K, d) embeddings from a bank; the gradient to them, where asked for, is that of both distributions.
+        temperature: > 0.
+
+    Returns:
+        Scalar, 0 if there is no anchor: float64 for float64 input, else float32. Differentiable once.
+
+    Raises:
+        SegkdError: for shapes that do not fit, no key or a temperature <= 0.
+    """
+    fits = s.shape == t.shape and s.dim() in (2, 4) and keys.dim() == 2 and s.shape[1] == keys.shape[1]
+    if not fits or not len(keys):
+        raise SegkdError(
+            "student and teacher anchors must have one shape, (A, d) or (N, d, h, w), with keys (K, d), K > 0; "
+            f"got {tuple(s.shape)}, {tuple(t.shape)} and {tuple(keys.shape)}"
+        )
+    if not temperature > 0:
+        raise SegkdError(f"a temperature above 0 is needed, got {temperature}")
+    s = upcast(s)
+    if s.dim() == 4:
+        s, t = (x.movedim(1, -1).flatten(0, 2) for x in (s, t))
+    if not len(s):
+        return s.sum() * 0
+    total: Tensor = _MemoryKL.apply(s, t.detach().to(s.dtype), keys.to(s.dtype) / temperature)
+    return total / len(s)
