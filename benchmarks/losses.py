@@ -7,9 +7,9 @@
 
 Each row compares with two things. ``original``: the CPU time that the original took (losses_originals.py), multiplied
 by how much slower or faster this machine is at two calibration jobs, which run in the same rounds. ``plain``: the same
-formula in plain torch (losses_plain.py), interleaved with ours. A row with a bar of its own (IFVD 40 times, BPKD 5, ...)
-is judged by ``original``; the others may take 1.1 times the time or 1 ms more, and are judged by ``plain`` where there
-is one, because both sides then meet the same machine, and by ``original`` otherwise.
+formula in plain torch (losses_plain.py), interleaved with ours. A row with a bar of its own (IFVD 40 times, BPKD 5,
+...) is judged by ``original``; the others may take 1.1 times the time or 1 ms more, and are judged by ``plain`` where
+there is one, because both sides then meet the same machine, and by ``original`` otherwise.
 
 Times are medians of interleaved samples, in CPU milliseconds over all threads. The peak memory is what the first run
 of a job adds in a process of its own, the gradient included.
@@ -18,7 +18,6 @@ of a job adds in a process of its own, the gradient included.
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import json
 import statistics
 import sys
@@ -28,7 +27,7 @@ from typing import Any
 import torch
 from losses_originals import CALIBRATION_CPU_MS, MARGIN, MARGIN_MS, ORIGINALS, Original
 from losses_rows import ROWS, Inputs
-from measure import Job, calibration, interleaved, own_peak, peak_of, run, spread, to_stderr
+from measure import Job, calibration, interleaved, own_peak, peak_of, spread, to_stderr
 
 SLOW_MS = 1000.0
 
@@ -174,7 +173,7 @@ def measured(keys: Sequence[str], args: argparse.Namespace) -> dict[str, Any]:
 def parse(words: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", default="", help="comma-separated words; rows whose name contains one (all)")
-    parser.add_argument("--repeats", type=int, default=7, help="interleaved samples per job")
+    parser.add_argument("--repeats", type=int, default=5, help="interleaved samples per job")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--plain", choices=("none", "fast", "all"), default="fast", help="plain formulas to time")
     parser.add_argument("--no-memory", dest="memory", action="store_false", help="no peaks")

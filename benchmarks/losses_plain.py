@@ -19,7 +19,7 @@ def logit_kd(s: Tensor, t: Tensor) -> Tensor:
 def logit_kd_ifvd(s: Tensor, t: Tensor) -> Tensor:
     """The same, mean over all elements, on rows of classes."""
     rows_s, rows_t = (x.permute(0, 2, 3, 1).reshape(-1, x.shape[1]) for x in (s, t))
-    return F.kl_div(rows_s.log_softmax(1), rows_t.softmax(1), reduction="mean")
+    return F.kl_div(rows_s.log_softmax(1), rows_t.softmax(1), reduction="sum") / s.numel()
 
 
 def pixel_cross_entropy(s: Tensor, t: Tensor) -> Tensor:
@@ -102,15 +102,15 @@ def omni_contrast(s: Tensor, t: Tensor, temperature: float = 0.07, patch: int = 
     return -log_share.diagonal(dim1=1, dim2=2).sum() / (images * height * width)
 
 
-def masked_generator(module: nn.ModuleDict, s: Tensor, t: Tensor, keep: Tensor) -> Tensor:
+def masked_generator(align: nn.Module, generator: nn.Module, s: Tensor, t: Tensor, keep: Tensor) -> Tensor:
     """Af-DCD's reconstruction and contrast, with published weights for Cityscapes."""
-    generated = module["generator"](module["align"](s) * keep)
+    generated = generator(align(s) * keep)
     return 2e-6 * (generated - t).square().sum() / len(s) + 5e-3 * omni_contrast(generated, t)
 
 
 def boundary_privileged(s: Tensor, t: Tensor, labels: Tensor, kernel: int = 7) -> Tensor:
     """BPKD: edge and body, with weights 50 and 20 and class weight 2, as its re-implementations have it."""
-    images, classes, height, width = s.shape
+    classes, height, width = s.shape[1:]
     one_hot = F.one_hot(labels.clamp(max=classes), classes + 1)[..., :classes].permute(0, 3, 1, 2).float()
     dilated = F.max_pool2d(one_hot, kernel, 1, kernel // 2)
     eroded = -F.max_pool2d(-one_hot, kernel, 1, kernel // 2)

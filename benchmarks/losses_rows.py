@@ -255,13 +255,13 @@ def afdcd_full(x: Inputs) -> Sides:
     torch.manual_seed(0)
     module = MaskedGenerator(s.shape[1], t.shape[1])
     keep = random_keep(torch.rand(len(s), 1, *s.shape[2:], generator=torch.Generator().manual_seed(3)), 0.75)
-    parts = nn.ModuleDict({"align": module.align, "generator": module.generator})
+    align, generator = module.get_submodule("align"), module.get_submodule("generator")
 
     def loss() -> Tensor:
         generated = module(s, keep)
         return 2e-6 * masked_reconstruction(generated, t) + 5e-3 * omni_contrast(generated, t)
 
-    return Sides(loss, lambda: plain.masked_generator(parts, s, t, keep), [s, *module.parameters()])
+    return Sides(loss, lambda: plain.masked_generator(align, generator, s, t, keep), [s, *module.parameters()])
 
 
 def afdcd_contrast(factor: int) -> Callable[[Inputs], Sides]:

@@ -9,7 +9,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -49,17 +49,17 @@ def cpu_ms(job: Job, number: int = 1) -> float:
     return (time.process_time() - before) * 1e3 / number
 
 
-def interleaved(jobs: Mapping[str, Job], repeats: int, progress: Callable[[str], None]) -> dict[str, list[float]]:
+def interleaved(jobs: dict[str, Job], repeats: int, progress: Callable[[str], None]) -> dict[str, list[float]]:
     """Samples of every job, in rounds: each round runs all of them, every other round in the opposite order.
 
-    A job's first run, which is not sampled, warms up and says how many runs make a sample of about 30 ms.
+    A job's first run, which is not sampled, warms up; it also says how many runs make a sample of about 30 ms.
     """
     numbers = {}
     for name, job in jobs.items():
         progress(f"warming up: {name}")
-        run(job)
-        # A second run: the first one also pays for memory that the allocator then keeps.
-        once = cpu_ms(job) if repeats > 1 else SHORTEST_SAMPLE_MS
+        first = cpu_ms(job)
+        # A short job's first run says little: it mostly allocates.
+        once = cpu_ms(job) if repeats > 1 and first < 10 * SHORTEST_SAMPLE_MS else first
         numbers[name] = min(LARGEST_NUMBER, max(1, round(SHORTEST_SAMPLE_MS / max(once, 1e-3))))
     samples: dict[str, list[float]] = {name: [] for name in jobs}
     gc.collect()

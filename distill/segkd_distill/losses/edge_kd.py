@@ -61,7 +61,7 @@ def edge_kd(
         valid: (N, h, w) bool, the positions that count.
 
     Returns:
-        Scalar: float64 for float64 input, else float32.
+        Scalar: float64 for float64 input, else float32. Differentiable once.
 
     Raises:
         SegkdError: for shapes that differ, masks of another shape or a temperature <= 0.

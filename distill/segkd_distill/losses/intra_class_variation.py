@@ -111,7 +111,7 @@ def _centre_similarity(f: Tensor, members: Tensor) -> _CentreSimilarity:
     counts = members.sum(2, keepdim=True) + COUNT_EPSILON
     centres = (members @ f.mT) / counts
     squares = f.new_zeros(f.shape[0], f.shape[2])
-    for channels in f.split(64, dim=1):  # in the cache; one sum over all channels writes a copy of the feature
+    for channels in f.split(128, dim=1):  # in the cache; one sum over all channels writes a copy of the feature
         squares += channels.square().sum(1)
     pixel_inverse = _inverse(squares.sqrt_())
     centre_inverse = _inverse(torch.linalg.vector_norm(centres, dim=2, keepdim=True))

@@ -7,13 +7,12 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
-from torch.nn import functional as F
 
 from segkd.errors import SegkdError
 from segkd_distill.losses.softened_kl import upcast
 
-CPU_SCORES, GPU_SCORES = 2**20, 2**24
-"""Similarities per block: they stay in a CPU's cache, or keep a GPU busy."""
+CPU_ROWS, GPU_ROWS = 384, 4096
+"""Anchors per block: its similarities stay in a CPU's cache, or keep a GPU busy."""
 
 
 class _MemoryKL(torch.autograd.Function):
@@ -21,25 +20,25 @@ class _MemoryKL(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, s: Tensor, t: Tensor, keys: Tensor) -> Tensor:
-        rows = max(1, (CPU_SCORES if s.device.type == "cpu" else GPU_SCORES) // len(keys))
+        rows = CPU_ROWS if s.device.type == "cpu" else GPU_ROWS
         slope = torch.empty_like(s) if ctx.needs_input_grad[0] else None
         slope_of_keys = torch.zeros_like(keys) if ctx.needs_input_grad[2] else None
         total = s.new_zeros(())
         with torch.autocast(s.device.type, enabled=False):
             for start in range(0, len(s), rows):
                 block = slice(start, start + rows)
-                log_q = F.log_softmax(s[block] @ keys.T, 1)
-                log_p = F.log_softmax(t[block] @ keys.T, 1)
-                p = log_p.exp()
-                gap = log_p.sub_(log_q)
-                divergence = torch.linalg.vecdot(p, gap)
-                total += divergence.sum()
-                excess = log_q.exp_().sub_(p)
+                of_s, of_t = s[block] @ keys.T, t[block] @ keys.T
+                q, p = of_s.softmax(1), of_t.softmax(1)
+                # KL = sum(p (log p - log q)), with log p - log q = of_t - of_s + log-sum-exp(of_s) - that of of_t.
+                total += (_log_sum_exp(of_s, q) - _log_sum_exp(of_t, p)).sum()
+                gap = of_t.sub_(of_s)
+                mean_gap = torch.mul(p, gap, out=of_s).sum(1, keepdim=True)
+                total += mean_gap.sum()
+                q.sub_(p)
                 if slope is not None:
-                    torch.mm(excess, keys, out=slope[block])
+                    torch.mm(q, keys, out=slope[block])
                 if slope_of_keys is not None:
-                    slope_of_keys.addmm_(excess.T, s[block])
-                    slope_of_keys.addmm_(gap.sub_(divergence[:, None]).mul_(p).T, t[block])
+                    slope_of_keys.addmm_(q.T, s[block]).addmm_(gap.sub_(mean_gap).mul_(p).T, t[block])
         ctx.save_for_backward(slope, slope_of_keys)
         return total
 
@@ -52,6 +51,11 @@ class _MemoryKL(torch.autograd.Function):
             None,
             slope_of_keys * grad if slope_of_keys is not None else None,
         )
+
+
+def _log_sum_exp(scores: Tensor, probabilities: Tensor) -> Tensor:
+    """Of each row, from its largest entry: cheaper than exponentials of all."""
+    return scores.amax(1) - probabilities.amax(1).log()
 
 
 def memory_contrast(s: Tensor, t: Tensor, keys: Tensor, *, temperature: float = 0.1) -> Tensor:

@@ -3,15 +3,48 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from segkd.errors import SegkdError
 from segkd_distill.losses.channel_wise import channel_wise
 from segkd_distill.losses.softened_kl import check_mask, upcast
 from segkd_distill.losses.unit_vectors import unit_vectors
+
+
+class _NeighbourSimilarity(torch.autograd.Function):
+    """Sum of the scalar products of each position's vector with its neighbours': the product with their sum.
+
+    Being a neighbour is mutual, so the gradient is made of sums over neighbours too.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        around = _neighbour_sum(x)
+        ctx.save_for_backward(x, around)
+        return (x * around).sum(1)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        x, around = ctx.saved_tensors
+        grad = grad[:, None]
+        return _neighbour_sum(x * grad).addcmul_(around, grad)
+
+
+def _neighbour_sum(x: Tensor) -> Tensor:
+    """Sum of the eight neighbours of (N, C, h, w), with 0 outside."""
+    column = x.clone()
+    column[..., 1:, :] += x[..., :-1, :]
+    column[..., :-1, :] += x[..., 1:, :]
+    square = column.clone()
+    square[..., 1:] += column[..., :-1]
+    square[..., :-1] += column[..., 1:]
+    return square.sub_(x)
 
 
 def boundary_map(features: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -28,13 +61,8 @@ def boundary_map(features: Tensor, mask: Tensor | None = None) -> Tensor:
     inside = torch.ones_like(unit[:, :1]) if mask is None else mask[:, None].to(unit.dtype)
     if mask is not None:
         unit = unit * inside
-    # The sum of the similarities to the neighbours is the similarity to the sum of the neighbours.
-    similarity = (unit * _neighbour_sum(unit)).sum(1)
-    return 1 - similarity / _neighbour_sum(inside)[:, 0].round().clamp(min=1)
-
-
-def _neighbour_sum(x: Tensor) -> Tensor:
-    return 9 * F.avg_pool2d(x, 3, stride=1, padding=1) - x
+    similarity: Tensor = _NeighbourSimilarity.apply(unit)
+    return 1 - similarity / _neighbour_sum(inside)[:, 0].clamp(min=1)
 
 
 def semantic_boundary(
@@ -62,7 +90,7 @@ def semantic_boundary(
             is over them, and 0 if there is none. A teacher on another grid takes its nearest neighbours.
 
     Returns:
-        Scalar: float64 for float64 input, else float32.
+        Scalar: float64 for float64 input, else float32. Differentiable once.
 
     Raises:
         SegkdError: for numbers of stages or images that differ, a mask of another shape or a temperature <= 0.

@@ -20,7 +20,7 @@ def rows_at(x: Tensor, keep: Tensor) -> Tensor:
     Returns:
         (R, C), ordered by image, row and column.
     """
-    return x.permute(0, 2, 3, 1).flatten(0, 2).index_select(0, keep.flatten().nonzero()[:, 0])
+    return x.permute(0, 2, 3, 1).flatten(0, 2)[keep.flatten().nonzero()[:, 0]]
 
 
 def sparse_conv3x3(rows: Tensor, keep: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
@@ -50,7 +50,7 @@ class _SparseConv3x3(torch.autograd.Function):
         images, height, width = keep.shape
         bordered = bias.repeat(images * (height + 2) * (width + 2), 1)
         for tap, place in zip(taps, places, strict=True):
-            bordered.index_add_(0, place, rows @ tap)
+            bordered.index_put_((place,), rows @ tap, accumulate=True)  # index_add_ takes ten times as long
         ctx.save_for_backward(rows, taps, *places)
         return bordered.view(images, height + 2, width + 2, -1)[:, 1:-1, 1:-1].contiguous().permute(0, 3, 1, 2)
 

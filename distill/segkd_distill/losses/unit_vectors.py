@@ -15,13 +15,12 @@ SHORTEST = 1e-12
 
 
 class _UnitVectors(torch.autograd.Function):
-    """Division by the Euclidean length, without its overflow and without its endless slope at 0."""
+    """Division by the Euclidean length, without its endless slope at 0."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, dim: int) -> Tensor:
-        largest = torch.linalg.vector_norm(x, torch.inf, dim, keepdim=True)  # squares may leave the range of the dtype
-        length = largest * torch.linalg.vector_norm(x * _inverse(largest), dim=dim, keepdim=True)
-        inverse = _inverse(length)
+        length = torch.linalg.vector_norm(x, dim=dim, keepdim=True)
+        inverse = torch.where(length > SHORTEST, 1 / length, 0)
         unit = x * inverse
         ctx.save_for_backward(unit, inverse)
         ctx.dim = dim
@@ -35,15 +34,10 @@ class _UnitVectors(torch.autograd.Function):
         return torch.addcmul(grad, unit, along, value=-1).mul_(inverse), None
 
 
-def _inverse(length: Tensor) -> Tensor:
-    return torch.where(length > SHORTEST, 1 / length, 0)
-
-
 def unit_vectors(x: Tensor, dim: int = 1) -> Tensor:
     """Divide by the Euclidean length along one axis; a vector without a direction becomes 0 and gets no gradient.
 
-    ``torch.nn.functional.normalize`` differs: its gradient at 0 is 1e12 times the incoming one, and vectors longer than
-    the root of the largest number become 0.
+    ``torch.nn.functional.normalize`` differs: its gradient at 0 is 1e12 times the incoming one.
 
     Args:
         x: any shape; half precisions are computed in float32.

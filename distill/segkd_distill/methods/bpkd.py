@@ -46,7 +46,7 @@ class BoundaryPrivilegedDistillation(Method):
         - ``legacy_validity``, off by default: it multiplies M once more by the share of pixels of the cell that have a
           class, although ignored pixels are no edges already, and multiplies the body's logits by that share.
         - ``mask_ignore``, off by default: ignored positions still count as body.
-        - log-softmax on both sides, and about a fortieth of the time for the mask.
+        - The mask is made of bits instead of float images, see ``losses.class_edges``, with the same values.
 
     Args:
         student: taps of the student.
@@ -101,7 +101,10 @@ class BoundaryPrivilegedDistillation(Method):
         self.legacy_validity = legacy_validity
         self.mask_ignore = mask_ignore
         self.needs = Needs(labels=True)
-        self.declares = Declares(zero_at_identity=True, masks_ignore=mask_ignore, batch_symmetric=True)
+        # The share of pixels with a class is 0 where all are ignored.
+        self.declares = Declares(
+            zero_at_identity=True, masks_ignore=mask_ignore or legacy_validity, batch_symmetric=True
+        )
 
     def forward(
         self, student: SegOutput, teacher: SegOutput, labels: Tensor | None, ctx: StepContext

@@ -196,13 +196,13 @@ class CrossImageRelationalDistillation(Method):
     def _memory_terms(self, s: Tensor, t: Tensor, labels: Tensor, ctx: StepContext) -> dict[str, Tensor]:
         """Store the teacher's embeddings, then relate the anchors to keys of both banks."""
         with torch.no_grad():
-            embeddings = unit_vectors(t)
+            embeddings = unit_vectors(t.movedim(1, -1).contiguous(), -1)
             if self.training and int(self.stored_step) != ctx.step:
                 self._store(embeddings, _labels_on_grid(labels, ctx, t.shape[-2:]))
                 self.stored_step.fill_(ctx.step)
         anchors = valid_pixels(labels, ctx, s.shape[-2:])
         of_s = unit_vectors(self._project(s, anchors))
-        of_t = embeddings.movedim(1, -1)[anchors]
+        of_t = embeddings[anchors]
         terms = {}
         for name, bank, count, weight in (
             ("pixel_memory", self.pixel_bank, self.pixel_keys, self.pixel_weight),

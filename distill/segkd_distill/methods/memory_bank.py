@@ -45,7 +45,9 @@ class MemoryBank(nn.Module):
 
     def __init__(self, num_classes: int, size: int, channels: int) -> None:
         super().__init__()
-        self.register_buffer("keys", F.normalize(torch.randn(num_classes, size, channels), dim=2))
+        keys = torch.randn(num_classes, size, channels)
+        keys /= keys.norm(dim=2, keepdim=True)  # in place: a bank can be as large as the GPU allows
+        self.register_buffer("keys", keys)
         self.register_buffer("next_slot", torch.zeros(num_classes, dtype=torch.int64))
 
     @torch.no_grad()
@@ -81,7 +83,7 @@ def class_means(features: Tensor, labels: Tensor, num_classes: int) -> Embedding
     """The mean embedding of each class in each image, of length 1.
 
     Args:
-        features: (N, d, h, w), each pixel of length 1.
+        features: (N, h, w, d), each pixel of length 1.
         labels: (N, h, w) int64; what is not in 0..num_classes-1 is left out.
         num_classes: number of classes.
 
@@ -91,7 +93,7 @@ def class_means(features: Tensor, labels: Tensor, num_classes: int) -> Embedding
     one_hot = labels[:, None] == torch.arange(num_classes, device=labels.device).view(1, -1, 1, 1)
     member = one_hot.flatten(2).to(features.dtype)
     with torch.autocast(features.device.type, enabled=False):
-        sums = member @ features.flatten(2).transpose(1, 2)
+        sums = member @ features.flatten(1, 2)
     counts = member.sum(2)
     means = F.normalize(sums[counts > 0] / counts[counts > 0][:, None], dim=1)
     classes = (counts > 0).nonzero()[:, 1]
@@ -104,7 +106,7 @@ def class_pixels(
     """Up to ``count`` random pixels of each class in each image.
 
     Args:
-        features: (N, d, h, w), each pixel of length 1.
+        features: (N, h, w, d), each pixel of length 1.
         labels: (N, h, w) int64; what is not in 0..num_classes-1 is left out.
         num_classes: number of classes.
         count: pixels per image and class.
@@ -124,5 +126,5 @@ def class_pixels(
             pixels.append(image * len(row) + (chosen if legacy_positions else of_class[chosen]))
             groups.append((label, len(chosen)))
     index = torch.cat([*pixels, torch.empty(0, dtype=torch.int64)]).to(features.device)
-    vectors = features.movedim(1, -1).flatten(0, 2)[index]
+    vectors = features.flatten(0, 2)[index]
     return Embeddings(vectors, torch.tensor(groups, dtype=torch.int64, device=features.device).view(-1, 2))

@@ -27,8 +27,8 @@ class Segmenter(nn.Module):
         mean: RGB mean in 0..255.
         std: RGB deviation in 0..255.
         align_corners: how the logits are upsampled.
-        init_weights: start each part from its own ``init_weights``; otherwise from what torch gives new layers. The same
-            after the same ``torch.manual_seed`` in either case.
+        init_weights: start each part from its own ``init_weights``; otherwise from what torch gives new layers.
+            Either is the same after the same ``torch.manual_seed``.
 
     Attributes:
         backbone: the feature extractor.

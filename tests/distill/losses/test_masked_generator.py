@@ -98,12 +98,13 @@ def test_golden(case_id: str, dtype: torch.dtype) -> None:
         check_grad(case, kind, grad)
 
 
+@pytest.mark.parametrize("share", [0.25, 0.75])
 @pytest.mark.parametrize("enhanced", [False, True])
-def test_gradient_to_the_weights(enhanced: bool) -> None:
+def test_gradient_to_the_weights(enhanced: bool, share: float) -> None:
     torch.manual_seed(0)
     generator = MaskedGenerator(2, 4, enhanced=enhanced).double()
     s, t = torch.randn(1, 2, 5, 4, dtype=torch.float64), torch.randn(1, 4, 5, 4, dtype=torch.float64)
-    keep = torch.rand(1, 1, 5, 4) > 0.5
+    keep = torch.rand(1, 1, 5, 4) < share
 
     def losses(*weights: Tensor) -> Tensor:
         named = dict(zip(dict(generator.named_parameters()), weights, strict=True))
@@ -128,6 +129,25 @@ def test_dropped_positions_are_not_seen() -> None:
     elsewhere = torch.where(keep, x, x + 5)
     assert not torch.equal(elsewhere, x)
     assert torch.equal(generator(x, keep), generator(elsewhere, keep))
+
+
+@pytest.mark.parametrize("widths", [(3, 4), (4, 4)])
+@pytest.mark.parametrize("shared", [False, True])
+def test_few_kept_positions_give_what_all_give(
+    widths: tuple[int, int], shared: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.manual_seed(0)
+    generator = MaskedGenerator(*widths).double()
+    x = torch.randn(2, widths[0], 6, 5, dtype=torch.float64, requires_grad=True)
+    keep = torch.rand(1 if shared else 2, 1, 6, 5) < 0.3
+    results = []
+    for sparse_up_to in (0.5, -1.0):
+        monkeypatch.setattr("segkd_distill.losses.masked_generator.SPARSE_UP_TO", sparse_up_to)
+        generated = generator(x, keep)
+        results.append((generated, *torch.autograd.grad(generated.square().sum(), (x, *generator.parameters()))))
+    for sparse, dense in zip(*results, strict=True):
+        assert dense.any()
+        torch.testing.assert_close(sparse, dense, rtol=1e-10, atol=1e-12)
 
 
 def test_masks() -> None:

@@ -29,7 +29,7 @@ def contents(made: MemoryBank) -> list[list[float]]:
 @pytest.fixture
 def features() -> Tensor:
     rng = torch.Generator().manual_seed(0)
-    return F.normalize(torch.randn(2, 3, 4, 4, generator=rng, dtype=torch.float64), dim=1)
+    return F.normalize(torch.randn(2, 4, 4, 3, generator=rng, dtype=torch.float64), dim=-1)
 
 
 @pytest.fixture
@@ -91,14 +91,14 @@ def test_sample_takes_the_same_slots_of_every_class() -> None:
 def test_class_means(features: Tensor, labels: Tensor) -> None:
     found = class_means(features, labels, 3)
     assert found.groups.tolist() == [[0, 1], [2, 1], [1, 1]]
-    expected = [features[0, :, 3, 1:].mean(1), features[0, :, 1:3].flatten(1).mean(1), features[1, :, 2, 2]]
+    expected = [features[0, 3, 1:].mean(0), features[0, 1:3].flatten(0, 1).mean(0), features[1, 2, 2]]
     torch.testing.assert_close(found.vectors, F.normalize(torch.stack(expected), dim=1))
 
 
 def test_class_pixels(features: Tensor, labels: Tensor) -> None:
     found = class_pixels(features, labels, 3, count=5)
     assert found.groups.tolist() == [[0, 3], [2, 5], [1, 1]]
-    pixels = {tuple(p.tolist()): labels[i].flatten()[k] for i in (0, 1) for k, p in enumerate(features[i].flatten(1).T)}
+    pixels = {tuple(p.tolist()): labels[i].flatten()[k] for i in (0, 1) for k, p in enumerate(features[i].flatten(0, 1))}
     classes = [int(pixels[tuple(vector.tolist())]) for vector in found.vectors]
     assert classes == [0] * 3 + [2] * 5 + [1]
     assert len({tuple(v.tolist()) for v in found.vectors}) == 9
@@ -108,7 +108,7 @@ def test_legacy_positions(features: Tensor, labels: Tensor, monkeypatch: pytest.
     monkeypatch.setattr(torch, "randperm", torch.arange)
     found = class_pixels(features, labels, 3, count=5, legacy_positions=True)
     assert found.groups.tolist() == [[0, 3], [2, 5], [1, 1]]
-    first, second = (features[i].flatten(1).T for i in (0, 1))
+    first, second = (features[i].flatten(0, 1) for i in (0, 1))
     assert torch.equal(found.vectors, torch.cat([first[:3], first[:5], second[:1]]))
 
 

@@ -141,6 +141,15 @@ def test_configurations_are_checked() -> None:
         ModelConfig.from_dict(values)
 
 
+def test_initial_weights_are_kaiming_or_torchs_own() -> None:
+    """The 1x1 classifier: deviation 0.01, or uniform up to 1 / sqrt(inputs), a deviation of 1 / sqrt(3 * inputs)."""
+    config = ModelConfig("small", "mobilenetv2", "psp", {"width": 0.1}, {"channels": 100})
+    for init_weights, expected in (("kaiming", 0.01), ("torch", 300**-0.5)):
+        torch.manual_seed(0)
+        model = build_model(dataclasses.replace(config, init_weights=init_weights), 100)
+        assert abs(float(model.decode_head.conv_seg.weight.detach().std()) / expected - 1) < 0.05
+
+
 def test_configuration_sets_normalisation_and_resizing() -> None:
     config = dataclasses.replace(
         TestQuickstartMobileNet.config, mean=(1.0, 2.0, 3.0), std=(4.0, 5.0, 6.0), align_corners=True

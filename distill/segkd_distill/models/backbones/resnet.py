@@ -182,6 +182,7 @@ class ResNetV1c(Backbone):
         self.layer1, self.layer2, self.layer3, self.layer4 = stages
         self.widths = tuple(width * block.expansion for width in widths)  # type: ignore[assignment]
         self.strides = tuple(out_strides)  # type: ignore[assignment]
+        self._zero_residuals()
 
     def forward(self, image: Tensor) -> Features:
         """Features of a normalised image (N, 3, H, W)."""
@@ -198,6 +199,9 @@ class ResNetV1c(Backbone):
     def init_weights(self) -> None:
         """Kaiming for convolutions, 1 and 0 for normalisations, 0 for those that end a residual branch."""
         super().init_weights()
+        self._zero_residuals()
+
+    def _zero_residuals(self) -> None:
         if self.zero_init_residual:
             for module in self.modules():
                 if isinstance(module, Block):

@@ -68,10 +68,12 @@ def test_last_stage_before_its_relu() -> None:
 
 def test_block_at_its_start_is_the_rectified_shortcut() -> None:
     network = ResNetV1c(18, base_width=8)
+    assert float(network.layer1[0].bn2.weight.detach().abs().max()) == 0.0
     network.init_weights()
     x = torch.randn(2, 8, 6, 6)
     assert torch.equal(network.layer1[0](x.clone()), F.relu(x))
     other = ResNetV1c(18, base_width=8, zero_init_residual=False)
+    assert float(other.layer1[0].bn2.weight.detach().min()) == 1.0
     other.init_weights()
     assert float(other.layer1[0].bn2.weight.detach().min()) == 1.0
 

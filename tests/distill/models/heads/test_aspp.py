@@ -26,3 +26,4 @@ def test_order_is_pool_then_dilations() -> None:
     torch.testing.assert_close(joined[:, :4], pool[1](x.mean((2, 3), keepdim=True)).expand(2, 4, 5, 7))
     assert torch.equal(joined[:, 4:8], branches[0](x))
     assert torch.equal(joined[:, 8:], branches[1](x))
+    assert torch.equal(run_aspp(x, None, branches, align_corners=False), joined[:, 4:])

@@ -45,6 +45,17 @@ def test_decoder_reads_the_context_then_the_fine_features() -> None:
     assert torch.equal(seen[0][:, 4:], built.c1_bottleneck(features().c1))
 
 
+def test_options_of_small_networks() -> None:
+    small = head(dilations=(1,), pool=False, separable=False, decoder_convs=1, bottleneck_kernel=1)
+    assert small.image_pool is None
+    assert small.bottleneck.conv.weight.shape == (4, 4, 1, 1)
+    assert [layer.conv.weight.shape for layer in small.sep_bottleneck] == [(4, 6, 3, 3)]
+    assert small(features()).logits.shape == (2, 7, 10, 18)
+    dense = head(dilations=(1, 2), separable=False)
+    assert dense.aspp_modules[1].conv.weight.shape == (4, 6, 3, 3)
+    assert len(dense.sep_bottleneck) == 2
+
+
 def test_bottleneck_kernel() -> None:
     assert head().bottleneck.conv.weight.shape == (4, 20, 3, 3)
     assert head(dilations=(1, 2), bottleneck_kernel=1).bottleneck.conv.weight.shape == (4, 12, 1, 1)
