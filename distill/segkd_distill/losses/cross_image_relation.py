@@ -14,8 +14,8 @@ from segkd.errors import SegkdError
 from segkd_distill.losses.softened_kl import check_mask, upcast
 from segkd_distill.losses.unit_vectors import unit_vectors
 
-CPU_ROWS, GPU_ROWS = 1024, 4096
-"""Pixels per block: a block of similarities stays in a CPU's cache, or keeps a GPU busy."""
+CPU_ROWS, GPU_ROWS = 2048, 4096
+"""Pixels per block: few enough for a small memory, many enough that threads seldom wait for each other."""
 
 LARGEST_EXPONENT = {torch.float32: 60.0, torch.float64: 600.0}
 """Up to here, sums of exponentials stay far inside the range of the dtype."""
@@ -39,15 +39,19 @@ class _CrossImageKL(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, s: Tensor, t: Tensor, sizes: list[int]) -> Tensor:
-        sum_s, sum_t, gap = (s.new_zeros(len(sizes), len(s)) for _ in range(3))
+        totals = s.new_zeros(3, len(sizes), len(s))  # (i, r): over the pixels of image i, for pixel r
         with torch.autocast(s.device.type, enabled=False):
-            for a, b, of_s, of_t in _similarities(s, t, sizes):
-                exp_t = of_t.exp()
-                _add_rows_and_columns(sum_t, exp_t, a, b)
-                _add_rows_and_columns(gap, of_t.sub_(of_s).mul_(exp_t), a, b)
-                _add_rows_and_columns(sum_s, of_s.exp_(), a, b)
+            for a, b, block in _similarities(s, t, sizes):
+                of_s, of_t, gap = block
+                torch.sub(of_t, of_s, out=gap)
+                block[:2].exp_()
+                gap.mul_(of_t)
+                totals[:, b.image, a.rows] += block.sum(2)
+                if a != b:
+                    totals[:, a.image, b.rows] += block.sum(1)
+        sum_s, sum_t, gap = totals
         share = torch.cat([s.new_full((size,), 1 / (len(sizes) ** 2 * size)) for size in sizes])
-        ctx.save_for_backward(s, t, share / sum_s, share / sum_t)
+        ctx.save_for_backward(s, t, torch.stack([share / sum_s, -share / sum_t]))
         ctx.sizes = sizes
         # KL of a row: sum(p (log p - log q)), with log p - log q = of_t - of_s + log(sum_s / sum_t).
         return ((gap / sum_t + (sum_s / sum_t).log()) * share).sum()
@@ -55,39 +59,34 @@ class _CrossImageKL(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
-        s, t, scale_s, scale_t = ctx.saved_tensors
+        s, t, scale = ctx.saved_tensors
         slope = torch.zeros_like(s)
         with torch.autocast(s.device.type, enabled=False):
-            for a, b, of_s, of_t in _similarities(s, t, ctx.sizes):
-                excess = of_s.exp_().mul_(_rows_plus_columns(scale_s, a, b))
-                excess.sub_(of_t.exp_().mul_(_rows_plus_columns(scale_t, a, b)))
+            for a, b, block in _similarities(s, t, ctx.sizes):
+                exponentials = block[:2].exp_()
+                exponentials.mul_(scale[:, b.image, a.rows, None] + scale[:, a.image, None, b.rows])
+                excess = exponentials[0].add_(exponentials[1])
                 slope[a.rows].addmm_(excess, s[b.rows])
                 if a != b:
                     slope[b.rows].addmm_(excess.T, s[a.rows])
         return slope.mul_(grad), None, None
 
 
-def _similarities(s: Tensor, t: Tensor, sizes: list[int]) -> Iterator[tuple[_Block, _Block, Tensor, Tensor]]:
-    """Every unordered pair of blocks, with the student's and the teacher's products."""
-    step = CPU_ROWS if s.device.type == "cpu" else GPU_ROWS
+def _similarities(s: Tensor, t: Tensor, sizes: list[int]) -> Iterator[tuple[_Block, _Block, Tensor]]:
+    """Every unordered pair of blocks, with the student's products, the teacher's, and room for as many numbers."""
+    step = min(CPU_ROWS if s.device.type == "cpu" else GPU_ROWS, max(sizes))
     blocks, start = [], 0
     for image, size in enumerate(sizes):
         end = start + size
         blocks += [_Block(image, slice(row, min(row + step, end))) for row in range(start, end, step)]
         start = end
+    room = s.new_empty(3 * step * step)
     for a, b in combinations_with_replacement(blocks, 2):
-        yield a, b, s[a.rows] @ s[b.rows].T, t[a.rows] @ t[b.rows].T
-
-
-def _add_rows_and_columns(total: Tensor, values: Tensor, a: _Block, b: _Block) -> None:
-    """Add a block to ``total`` (images, pixels): entry (j, r) sums over the pixels of image j in the row of pixel r."""
-    total[b.image, a.rows] += values.sum(1)
-    if a != b:
-        total[a.image, b.rows] += values.sum(0)
-
-
-def _rows_plus_columns(scale: Tensor, a: _Block, b: _Block) -> Tensor:
-    return scale[b.image, a.rows, None] + scale[a.image, b.rows]
+        height, width = (block.rows.stop - block.rows.start for block in (a, b))
+        products = room[: 3 * height * width].view(3, height, width)
+        for x, product in zip((s, t), products, strict=False):
+            torch.mm(x[a.rows], x[b.rows].T, out=product)
+        yield a, b, products
 
 
 def cross_image_relation(s: Tensor, t: Tensor, *, temperature: float = 0.1, mask: Tensor | None = None) -> Tensor:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -64,8 +66,7 @@ class MaskedGenerator(nn.Module):
         rows = rows_at(x, places)
         if isinstance(self.align, nn.Conv2d):
             rows = F.linear(rows, self.align.weight.flatten(1), self.align.bias)
-        bias = self.first.get_parameter("bias")
-        sparse = sparse_conv3x3(rows, places, self.first.weight, bias)
+        sparse = sparse_conv3x3(rows, places, self.first.weight, cast(Tensor, self.first.bias))
         channels_last = x.is_contiguous(memory_format=torch.channels_last)
         return sparse.contiguous(memory_format=torch.channels_last if channels_last else torch.contiguous_format)
 

@@ -11,8 +11,8 @@ from torch.autograd.function import once_differentiable
 from segkd.errors import SegkdError
 from segkd_distill.losses.softened_kl import upcast
 
-CPU_ROWS, GPU_ROWS = 384, 4096
-"""Anchors per block: its similarities stay in a CPU's cache, or keep a GPU busy."""
+CPU_SCORES, GPU_SCORES = 384 * 4096, 4096 * 4096
+"""Similarities per block: few enough to stay in a CPU's cache, or as many as keep a GPU busy."""
 
 
 class _MemoryKL(torch.autograd.Function):
@@ -20,25 +20,29 @@ class _MemoryKL(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, s: Tensor, t: Tensor, keys: Tensor) -> Tensor:
-        rows = CPU_ROWS if s.device.type == "cpu" else GPU_ROWS
+        scores = CPU_SCORES if s.device.type == "cpu" else GPU_SCORES
+        rows = max(1, scores // len(keys))
         slope = torch.empty_like(s) if ctx.needs_input_grad[0] else None
         slope_of_keys = torch.zeros_like(keys) if ctx.needs_input_grad[2] else None
         total = s.new_zeros(())
         with torch.autocast(s.device.type, enabled=False):
             for start in range(0, len(s), rows):
-                block = slice(start, start + rows)
-                of_s, of_t = s[block] @ keys.T, t[block] @ keys.T
-                q, p = of_s.softmax(1), of_t.softmax(1)
-                # KL = sum(p (log p - log q)), with log p - log q = of_t - of_s + log-sum-exp(of_s) - that of of_t.
-                total += (_log_sum_exp(of_s, q) - _log_sum_exp(of_t, p)).sum()
-                gap = of_t.sub_(of_s)
-                mean_gap = torch.mul(p, gap, out=of_s).sum(1, keepdim=True)
-                total += mean_gap.sum()
-                q.sub_(p)
+                of_s, of_t = s[start : start + rows], t[start : start + rows]
+                scores_of_both = s.new_empty(2, len(of_s), len(keys))
+                for x, out in zip((of_s, of_t), scores_of_both, strict=True):
+                    torch.mm(x, keys.T, out=out)
+                q, p = both = scores_of_both.softmax(2)
+                # KL = sum(p (log p - log q)), where log p - log q is the gap of the scores less that of their
+                # log-sum-exp, which follows from the largest entry of a row without further exponentials.
+                log_sum_exp = scores_of_both.amax(2) - both.amax(2).log()
+                room, gap = scores_of_both[0], scores_of_both[1].sub_(scores_of_both[0])
+                mean_gap = torch.mul(p, gap, out=room).sum(1, keepdim=True)
+                total += mean_gap.sum() + (log_sum_exp[0] - log_sum_exp[1]).sum()
+                excess = q.sub_(p)
                 if slope is not None:
-                    torch.mm(q, keys, out=slope[block])
+                    torch.mm(excess, keys, out=slope[start : start + rows])
                 if slope_of_keys is not None:
-                    slope_of_keys.addmm_(q.T, s[block]).addmm_(gap.sub_(mean_gap).mul_(p).T, t[block])
+                    slope_of_keys.addmm_(excess.T, of_s).addmm_(gap.sub_(mean_gap).mul_(p).T, of_t)
         ctx.save_for_backward(slope, slope_of_keys)
         return total
 
@@ -51,11 +55,6 @@ class _MemoryKL(torch.autograd.Function):
             None,
             slope_of_keys * grad if slope_of_keys is not None else None,
         )
-
-
-def _log_sum_exp(scores: Tensor, probabilities: Tensor) -> Tensor:
-    """Of each row, from its largest entry: cheaper than exponentials of all."""
-    return scores.amax(1) - probabilities.amax(1).log()
 
 
 def memory_contrast(s: Tensor, t: Tensor, keys: Tensor, *, temperature: float = 0.1) -> Tensor:

@@ -28,7 +28,9 @@ MASKS = ("random", "centre")
 
 
 class AugmentationFreeContrast(Method):
-    """Masked reconstruction of a feature, contrast within its patches, and KD; terms ``logits``, ``reconstruction``, ``contrast``.
+    """Masked reconstruction of a feature, contrast within its patches, and KD of the logits.
+
+    The terms are ``logits``, ``reconstruction`` and ``contrast``.
 
     The student's feature is brought to the teacher's width, most of its positions are dropped, and a generator makes
     a feature of the rest. That feature must equal the teacher's (``losses.masked_generator``), and each of its tokens
@@ -48,6 +50,7 @@ class AugmentationFreeContrast(Method):
           ``mask="centre", enhanced=True``.
         - ``negatives``: the default is the code's; the paper's figure shows ``all``.
         - ``mask_ignore``, and a teacher on another grid, which is resized to the student's.
+        - On a CPU, what a random mask drops costs nothing in the first two convolutions; the value is the same.
 
     Args:
         student: taps of the student.

@@ -147,7 +147,7 @@ class AttentionFeatureDistillation(Method):
         return terms
 
     def parameter_groups(self) -> list[Group]:
-        """``connectors`` and a learned ``teacher_cbam``, until the phase ends; ``student_cbam``, for the rest or always."""
+        """``connectors`` and a learned ``teacher_cbam`` for the phase, ``student_cbam`` always or from its end on."""
         groups = [
             Group("student_cbam", _trainable(self.student_cbams), active=self._refinement_learns),
             Group("connectors", _trainable(self.connectors), active=self._connectors_learn),

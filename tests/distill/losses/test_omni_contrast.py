@@ -21,10 +21,10 @@ SMALL: dict[str, Any] = {"temperature": 2.0, "patch": 2, "groups": 2, "pool": 2}
 class Contrast(BaseLossTester):
     shape = (2, 4, 4, 8)
     zero_at_identity = False  # a token's negatives are never infinitely far
-    settings: dict[str, Any] = {}
+    negatives = "other_group"
 
     def loss(self, s: Tensor, t: Tensor) -> Tensor:
-        return omni_contrast(s, t, **{**SMALL, **self.settings})
+        return omni_contrast(s, t, negatives=self.negatives, **SMALL)
 
 
 class TestOmniContrast(Contrast):
@@ -32,15 +32,15 @@ class TestOmniContrast(Contrast):
 
 
 class TestAllNegatives(Contrast):
-    settings = {"negatives": "all"}
+    negatives = "all"
 
 
 class TestSpatial(Contrast):
-    settings = {"negatives": "spatial"}
+    negatives = "spatial"
 
 
 class TestChannel(Contrast):
-    settings = {"negatives": "channel"}
+    negatives = "channel"
 
 
 class TestPadded(Contrast):

@@ -98,7 +98,9 @@ def test_class_means(features: Tensor, labels: Tensor) -> None:
 def test_class_pixels(features: Tensor, labels: Tensor) -> None:
     found = class_pixels(features, labels, 3, count=5)
     assert found.groups.tolist() == [[0, 3], [2, 5], [1, 1]]
-    pixels = {tuple(p.tolist()): labels[i].flatten()[k] for i in (0, 1) for k, p in enumerate(features[i].flatten(0, 1))}
+    pixels = {
+        tuple(p.tolist()): labels[i].flatten()[k] for i in (0, 1) for k, p in enumerate(features[i].flatten(0, 1))
+    }
     classes = [int(pixels[tuple(vector.tolist())]) for vector in found.vectors]
     assert classes == [0] * 3 + [2] * 5 + [1]
     assert len({tuple(v.tolist()) for v in found.vectors}) == 9

@@ -5,13 +5,22 @@ import torch
 from torch import nn
 
 from segkd.errors import SegkdError
-from segkd_distill.models.backbones.mobilenetv2 import InvertedResidual, MobileNetV2, scaled
+from segkd_distill.models.backbones.mobilenetv2 import STAGES, InvertedResidual, MobileNetV2, scaled
 from segkd_distill.models.zoo import ModelConfig
 from tests.distill.models.base import BaseModelTester
 
 
 class TestNarrow(BaseModelTester):
-    config = ModelConfig("small", "mobilenetv2", "psp", {"width": 0.1}, {"channels": 8}, auxiliary_channels=8)
+    """The published stages with one block each."""
+
+    config = ModelConfig(
+        "small",
+        "mobilenetv2",
+        "psp",
+        {"width": 0.1, "stages": tuple(stage._replace(blocks=1) for stage in STAGES)},
+        {"channels": 8},
+        auxiliary_channels=8,
+    )
 
 
 class TestOwnStages(BaseModelTester):
