@@ -2,7 +2,7 @@
 
     python benchmarks/losses.py                       every row, with the plain formulas that take less than a second
     python benchmarks/losses.py --plain all           the slow plain formulas too (minutes)
-    python benchmarks/losses.py --rows ifvd,cirkd     rows whose name contains one of these
+    python benchmarks/losses.py --rows ifvd,cirkd     rows whose name begins with one of these
     python benchmarks/losses.py --quick --json        one sample, no memory, for machines to read
 
 Each row compares with two things. ``original``: the CPU time that the original took (losses_originals.py), multiplied
@@ -33,16 +33,16 @@ SLOW_MS = 1000.0
 
 
 def chosen_rows(wanted: str) -> list[str]:
-    """Names of rows that contain one of the words.
+    """Names of rows that begin with one of the words.
 
     Raises:
-        SystemExit: for a word that no row contains.
+        SystemExit: for a word that no row begins with.
     """
     words = [word for word in wanted.split(",") if word]
     for word in words:
-        if not any(word in key for key in ROWS):
-            raise SystemExit(f"no row contains {word!r}: {', '.join(ROWS)}")
-    return [key for key in ROWS if not words or any(word in key for word in words)]
+        if not any(key.startswith(word) for key in ROWS):
+            raise SystemExit(f"no row begins with {word!r}: {', '.join(ROWS)}")
+    return [key for key in ROWS if not words or key.startswith(tuple(words))]
 
 
 def sides_of(key: str, plain: str) -> list[str]:
@@ -172,7 +172,7 @@ def measured(keys: Sequence[str], args: argparse.Namespace) -> dict[str, Any]:
 
 def parse(words: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", default="", help="comma-separated words; rows whose name contains one (all)")
+    parser.add_argument("--rows", default="", help="comma-separated words; rows whose name begins with one (all)")
     parser.add_argument("--repeats", type=int, default=5, help="interleaved samples per job")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--plain", choices=("none", "fast", "all"), default="fast", help="plain formulas to time")

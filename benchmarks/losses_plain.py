@@ -102,9 +102,9 @@ def omni_contrast(s: Tensor, t: Tensor, temperature: float = 0.07, patch: int = 
     return -log_share.diagonal(dim1=1, dim2=2).sum() / (images * height * width)
 
 
-def masked_generator(align: nn.Module, generator: nn.Module, s: Tensor, t: Tensor, keep: Tensor) -> Tensor:
+def masked_generator(align: nn.Module, convolutions: list[nn.Module], s: Tensor, t: Tensor, keep: Tensor) -> Tensor:
     """Af-DCD's reconstruction and contrast, with published weights for Cityscapes."""
-    generated = generator(align(s) * keep)
+    generated = convolutions[1](F.relu(convolutions[0](align(s) * keep)))
     return 2e-6 * (generated - t).square().sum() / len(s) + 5e-3 * omni_contrast(generated, t)
 
 

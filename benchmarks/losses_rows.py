@@ -40,9 +40,15 @@ class Shapes:
 
 @dataclass
 class Inputs:
-    """Random tensors: normal, student and teacher from different seeds."""
+    """Random tensors, normally distributed.
+
+    Attributes:
+        shapes: their sizes.
+        ignored: share of the labels that is 255.
+    """
 
     shapes: Shapes = field(default_factory=Shapes)
+    ignored: float = 0.05
 
     def pair(self, student: int, teacher: int) -> tuple[Tensor, Tensor]:
         """A student's tensor that requires a gradient, and the teacher's, with so many channels."""
@@ -60,11 +66,11 @@ class Inputs:
         return self.pair(int(share * self.shapes.channels), self.shapes.channels)
 
     def labels(self) -> Tensor:
-        """Blocks of one grid position, a twentieth of them ignored."""
+        """Blocks of one grid position."""
         rng = torch.Generator().manual_seed(2)
         size = (self.shapes.images, self.shapes.height, self.shapes.width)
         blocks = torch.randint(0, self.shapes.classes, size, generator=rng)
-        blocks[torch.rand(size, generator=rng) < 0.05] = 255
+        blocks[torch.rand(size, generator=rng) < self.ignored] = 255
         return blocks.repeat_interleave(self.shapes.stride, 1).repeat_interleave(self.shapes.stride, 2)
 
 
@@ -255,13 +261,13 @@ def afdcd_full(x: Inputs) -> Sides:
     torch.manual_seed(0)
     module = MaskedGenerator(s.shape[1], t.shape[1])
     keep = random_keep(torch.rand(len(s), 1, *s.shape[2:], generator=torch.Generator().manual_seed(3)), 0.75)
-    align, generator = module.get_submodule("align"), module.get_submodule("generator")
+    layers: list[nn.Module] = [module.first, module.second]
 
     def loss() -> Tensor:
         generated = module(s, keep)
         return 2e-6 * masked_reconstruction(generated, t) + 5e-3 * omni_contrast(generated, t)
 
-    return Sides(loss, lambda: plain.masked_generator(align, generator, s, t, keep), [s, *module.parameters()])
+    return Sides(loss, lambda: plain.masked_generator(module.align, layers, s, t, keep), [s, *module.parameters()])
 
 
 def afdcd_contrast(factor: int) -> Callable[[Inputs], Sides]:

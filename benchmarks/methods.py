@@ -20,7 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-LABELLED_FRAMES = 30
+LABELLED_FRAMES = 20
 LABELS = {"few": f"{LABELLED_FRAMES} labelled + unlabelled frames", "all": "all 600 labelled"}
 ALONE, EQUAL_TIME = "student alone", "student alone, equal time"
 
@@ -106,7 +106,7 @@ def main() -> None:
     parser.add_argument("--methods", default="kd,cwd,kd+cwd")
     parser.add_argument("--labels", default="few,all")
     parser.add_argument("--seeds", default="1,2,3")
-    parser.add_argument("--iters", type=int, default=600)
+    parser.add_argument("--iters", type=int, default=700)
     parser.add_argument("--jobs", type=int, default=2, help="runs at a time")
     parser.add_argument("--threads", type=int, default=1, help="per run")
     parser.add_argument("--json", action="store_true")

@@ -16,7 +16,8 @@ import click
 from segkd.errors import GateFailed, SegkdError
 
 MARKER = ".segkd-quickstart"
-LABELLED_FRAMES = 30
+LABELLED_FRAMES = 20
+METHOD = "cwd:2"
 NUM_PICTURES = 6
 GATES = """\
 # What the distilled student must hold to be released; `segkd release create` exits with 1 otherwise.
@@ -97,7 +98,7 @@ def run_quickstart(out: Path, plan: Plan) -> dict[str, Any]:
     student = ["--recipe", "quickstart-student", "--data", labelled, "--val", data, *seed, *extra]
     chain.run("train", "--recipe", "quickstart-teacher", "--data", data, *seed, *extra, "--out", str(runs["teacher"]))
     chain.run("train", *student, "--out", str(runs["student"]))
-    lesson = ["--unlabelled", unlabelled, "--teacher", str(runs["teacher"]), "--method", "cwd"]
+    lesson = ["--unlabelled", unlabelled, "--teacher", str(runs["teacher"]), "--method", METHOD]
     chain.run("distill", *student, *lesson, "--out", str(runs["distilled"]))
     for name, run in runs.items():
         chain.run("eval", str(run), "--data", data, "--save-predictions", str(out / "predictions" / name))

@@ -14,7 +14,7 @@ import torch
 
 FOLDER = Path(__file__).parents[2] / "benchmarks"
 MODULES = ("losses", "losses_originals", "losses_plain", "losses_rows", "measure")
-SMALL = {"classes": 5, "height": 64, "width": 64, "channels": 32, "pixel_slots": 32, "region_slots": 8}
+SMALL = {"classes": 5, "height": 16, "width": 32, "channels": 32, "pixel_slots": 32, "region_slots": 8}
 NO_PLAIN = {"skds_holistic_G", "skds_holistic_D_wgan_gp", "cirkd_memory_512"}
 
 
@@ -36,9 +36,9 @@ def one_thread() -> Any:
     torch.set_num_threads(before)
 
 
-def small(bench: ModuleType, **changes: int) -> Any:
+def small(ignored: float = 0.05) -> Any:
     rows = sys.modules["losses_rows"]
-    return rows.Inputs(rows.Shapes(**{**SMALL, **changes}))
+    return rows.Inputs(rows.Shapes(**SMALL), ignored)
 
 
 def keys() -> list[str]:
@@ -52,15 +52,15 @@ def keys() -> list[str]:
 
 def test_every_row_has_an_original(bench: ModuleType) -> None:
     assert list(bench.ROWS) == list(bench.ORIGINALS)
-    assert {key for key in bench.ROWS if bench.ROWS[key](small(bench)).plain is None} == NO_PLAIN
+    assert {key for key in bench.ROWS if bench.ROWS[key](small()).plain is None} == NO_PLAIN
     assert {key for key in bench.ROWS if bench.sides_of(key, "all") == ["ours"]} == NO_PLAIN
 
 
 @pytest.mark.parametrize("key", keys())
 def test_both_sides_compute_the_same(key: str, bench: ModuleType) -> None:
     measure = sys.modules["measure"]
-    # Where nothing is ignored, BPKD has one definition.
-    sides = bench.ROWS[key](small(bench))
+    # Only without ignored pixels do all agree on what an edge is.
+    sides = bench.ROWS[key](small(ignored=0.0) if key == "bpkd_thirdparty" else small())
     found = []
     for side in bench.sides_of(key, "all"):
         loss = measure.run(sides.job(side))
@@ -135,21 +135,21 @@ def test_the_command(bench: ModuleType, capsys: pytest.CaptureFixture[str], monk
     measure = sys.modules["measure"]
     x = torch.zeros(10, requires_grad=True)
     monkeypatch.setattr(bench, "calibration", lambda: {k: measure.Job(x.sum, [x]) for k in measure.calibration()})
-    monkeypatch.setattr(bench, "Inputs", lambda: small(bench))
-    bench.main(["--rows", "kd_,pair_cirkd", "--quick", "--json", "--threads", "1"])
+    monkeypatch.setattr(bench, "Inputs", small)
+    bench.main(["--rows", "kd_,skds_pair_cirkd", "--quick", "--json", "--threads", "1"])
     result = json.loads(capsys.readouterr().out)
     assert [row["key"] for row in result["rows"]] == ["kd_cirkd_T1", "kd_ifvd_repo", "skds_pair_cirkd_2x2"]
     assert result["repeats"] == 1
     for row in result["rows"]:
         assert row["ours_ms"] > 0 and row["original_ms_scaled"] > 0 and row["plain_ms"] > 0
-        assert row["ratio"] == pytest.approx(row["original_ms_scaled"] / row["ours_ms"], rel=0.01)
+        assert row["ratio"] == pytest.approx(row["original_ms_scaled"] / row["ours_ms"], rel=0.01, abs=1e-3)
         assert isinstance(row["meets"], bool) and row["peak_mb"] is None
     bench.main(["--rows", "cwd_mm", "--quick", "--threads", "1"])
     assert "| cwd_mmrazor_logits |" in capsys.readouterr().out
 
 
 def test_unknown_row(bench: ModuleType) -> None:
-    with pytest.raises(SystemExit, match="no row contains 'dino'"):
+    with pytest.raises(SystemExit, match="no row begins with 'dino'"):
         bench.chosen_rows("kd,dino")
 
 
@@ -157,13 +157,13 @@ def test_peak_memory_counts_what_a_job_adds(bench: ModuleType) -> None:
     measure = sys.modules["measure"]
 
     def make() -> Any:
-        x = torch.ones(5_000_000, requires_grad=True)  # 20 MB before the job starts
+        x = torch.ones(12_500_000, requires_grad=True)  # 50 MB before the job starts
         return measure.Job(lambda: (x * 2).exp().sum(), [x])
 
     peak = measure.own_peak(make)
-    # The product, its exponential and the gradients of both: 2 to 5 times 20 MB.
-    assert 35 < peak.job_mb < 110
-    assert peak.process_mb > peak.job_mb + 20
+    # The product, its exponential and the gradients of both: 2 to 5 times 50 MB.
+    assert 95 < peak.job_mb < 260
+    assert peak.process_mb > peak.job_mb + 50
 
 
 def test_interleaved_runs_every_job_equally_often(bench: ModuleType) -> None:
