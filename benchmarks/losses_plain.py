@@ -30,7 +30,7 @@ def pixel_cross_entropy(s: Tensor, t: Tensor) -> Tensor:
 
 def _affinity_distance(s: Tensor, t: Tensor) -> Tensor:
     s, t = s.flatten(2), t.flatten(2)
-    gap = torch.bmm(t.transpose(1, 2), t) - torch.bmm(s.transpose(1, 2), s)
+    gap: Tensor = torch.bmm(t.transpose(1, 2), t) - torch.bmm(s.transpose(1, 2), s)
     return gap.square().sum() / (s.shape[2] ** 2 * s.shape[0])
 
 

@@ -65,9 +65,11 @@ def job(name: str) -> Job:
     return Job(loss, [outputs[0].logits, *outputs[0].taps.values(), *method.parameters()])
 
 
-def measured(names: Sequence[str], repeats: int, threads: int) -> list[dict[str, Any]]:
+def measured(names: Sequence[str], repeats: int, threads: int, memory: bool) -> list[dict[str, Any]]:
     """One row per method; KD is always measured, as the unit."""
-    peaks = {name: peak_of(__file__, "--threads", str(threads), "--peak", name) for name in names}
+    peaks = {}
+    if memory:
+        peaks = {name: peak_of(__file__, "--threads", str(threads), "--peak", name).job_mb for name in names}
     samples = interleaved({name: job(name) for name in {"kd": 0, **dict.fromkeys(names)}}, repeats, to_stderr)
     to_stderr("")
     medians = {name: statistics.median(values) for name, values in samples.items()}
@@ -76,7 +78,7 @@ def measured(names: Sequence[str], repeats: int, threads: int) -> list[dict[str,
             "name": name,
             "cpu_ms": round(medians[name], 3),
             "times_kd": round(medians[name] / medians["kd"], 1),
-            "peak_mb": peaks[name].job_mb,
+            "peak_mb": peaks.get(name),
         }
         for name in names
     ]
@@ -88,6 +90,7 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--methods", default=",".join(METHODS), help="comma-separated (all)")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--no-memory", dest="memory", action="store_false", help="no peaks")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--peak", metavar="METHOD", help=argparse.SUPPRESS)
     args = parser.parse_args(sys.argv[1:] if words is None else words)
@@ -95,13 +98,13 @@ def main(words: Sequence[str] | None = None) -> None:
     if args.peak:
         print(json.dumps(own_peak(lambda: job(args.peak))))
         return
-    rows = measured(args.methods.split(","), args.repeats, args.threads)
+    rows = measured(args.methods.split(","), args.repeats, args.threads, args.memory)
     if args.json:
         print(json.dumps(rows, indent=2))
         return
     print("| method | CPU ms | times kd | peak MB |\n|---|---|---|---|")
     for row in rows:
-        print(f"| {row['name']} | {row['cpu_ms']:.1f} | {row['times_kd']:.1f} | {row['peak_mb']:.0f} |")
+        print(f"| {row['name']} | {row['cpu_ms']:.1f} | {row['times_kd']:.1f} | {row['peak_mb'] or '-'} |")
 
 
 if __name__ == "__main__":

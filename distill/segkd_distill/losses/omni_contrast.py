@@ -44,6 +44,7 @@ def omni_contrast(
           are the two halves of the idea, built from the paper's description.
         - ``edges``: the original fails where the grid is no multiple of ``pool * patch``, except on CamVid, where it
           cuts 45x45 down to 44x44 (``edges="crop", pool=0``).
+        - ``groups`` need not divide the channels; the original fails there. The groups then differ by one channel.
         - ``mask``; without it the values are the original's.
 
     Args:
@@ -51,7 +52,8 @@ def omni_contrast(
         t: (N, C, h, w) the teacher's; gets no gradient.
         temperature: of the scores, > 0.
         patch: side of a patch in pooled positions.
-        groups: contiguous channel groups of equal width.
+        groups: contiguous channel groups, at most as many as channels; the first are a channel wider where the
+            number does not divide.
         pool: side and stride of the max pooling; 0 or 1 for none.
         negatives: the tokens of the same patch that are not the positive: those of another channel group
             (``other_group``), every one (``all``), those of the same group elsewhere (``spatial``; with ``groups=1``
@@ -65,8 +67,8 @@ def omni_contrast(
         Scalar: float64 for float64 input, else float32. Differentiable once.
 
     Raises:
-        SegkdError: for shapes that differ, channels that the groups do not divide, a setting out of range or without
-            any negative, a grid too small for ``crop``, or a mask of another shape.
+        SegkdError: for shapes that differ, more groups than channels, a setting out of range or without any negative,
+            a grid too small for ``crop``, or a mask of another shape.
     """
     check_pair(s, t)
     check_settings(s.shape[1], patch=patch, groups=groups, pool=pool, negatives=negatives, edges=edges)
@@ -80,6 +82,7 @@ def omni_contrast(
         raise SegkdError(f"a grid of {s.shape[2]}x{s.shape[3]} has no whole patch to crop: use edges=pad or lower pool")
     s, t, mask = _pooled(s, t, mask, pool, ceil=edges == "pad")
     s, t, mask = _whole_patches(s, t, mask, patch, edges)
+    s, t = _equal_groups(s, groups), _equal_groups(t, groups)
     positions = s.shape[0] * s.shape[2] * s.shape[3] if mask is None else mask.sum().clamp(min=1)
     valid = None if mask is None else _tokens(mask[:, None].expand(-1, groups, -1, -1), patch, groups, negatives)
     excluded = _same_group_elsewhere(patch, groups, s.device) if negatives == "other_group" else None
@@ -186,6 +189,17 @@ def _whole_patches(
     return s, t, mask
 
 
+def _equal_groups(x: Tensor, groups: int) -> Tensor:
+    """Channels of 0 behind the narrower groups, which add nothing to a distance, so that all are as wide."""
+    channels = x.shape[1]
+    if channels % groups == 0:
+        return x
+    parts = torch.arange(channels, device=x.device).tensor_split(groups)
+    width = len(parts[0])
+    source = torch.cat([F.pad(part, (0, width - len(part)), value=channels) for part in parts])
+    return F.pad(x, (0, 0, 0, 0, 0, 1)).index_select(1, source)
+
+
 def _tokens(x: Tensor, patch: int, groups: int, negatives: str) -> Tensor:
     """(N, C, H, W) -> (sets, K, C / groups): the tokens that are compared with each other form a set."""
     images, channels, height, width = x.shape
@@ -217,8 +231,8 @@ def check_settings(channels: int, *, patch: int, groups: int, pool: int, negativ
     for name, number, least in (("patch", patch, 1), ("groups", groups, 1), ("pool", pool, 0)):
         if not isinstance(number, int) or isinstance(number, bool) or number < least:
             raise SegkdError(f"{name} must be a whole number of at least {least}, got {number!r}")
-    if channels % groups:
-        raise SegkdError(f"{channels} channels cannot be cut into {groups} equal groups: choose a divisor as groups")
+    if groups > channels:
+        raise SegkdError(f"{channels} channels cannot be cut into {groups} groups: lower groups")
     sizes = {"other_group": groups, "channel": groups, "spatial": patch, "all": groups * patch}
     if sizes[negatives] == 1:
         raise SegkdError(f"with patch={patch} and groups={groups} there are no negatives of the kind {negatives}")

@@ -41,7 +41,7 @@ class AugmentationFreeContrast(Method):
     Segmentation", NeurIPS 2023; OSVAI/Af-DCD ``losses/ocmgd.py`` and ``train_ocmgd.py`` at 5b086a7.
 
     Differs from the original:
-        - Equal widths need no alignment; the original fails there.
+        - Equal widths need no alignment, and the groups need not divide the teacher's width; the original fails there.
         - Any grid works (``edges="pad"``). The original needs a multiple of ``pool * patch``; only for CamVid it cuts
           45x45 down to 44x44 without pooling: ``edges="crop", pool=0``.
         - Masks are booleans of their own. In the published Cityscapes script they are options that the parser refuses
@@ -66,7 +66,7 @@ class AugmentationFreeContrast(Method):
         enhanced: the generator with two branches, twice the weights.
         temperature: of the contrast.
         patch: side of a patch in pooled positions.
-        groups: channel groups; they must divide the teacher's width.
+        groups: channel groups of the contrast, at most as many as the teacher's channels.
         pool: side of the max pooling before the contrast, 0 for none.
         negatives: ``other_group``, ``all``, or one half of the idea alone: ``spatial`` (other positions, same group) or
             ``channel`` (other groups, same position); see ``losses.omni_contrast``.
@@ -76,8 +76,8 @@ class AugmentationFreeContrast(Method):
             without labels count in full.
 
     Raises:
-        SegkdError: for a hyper-parameter out of range, a width that the groups do not divide, or a tap that one of the
-            networks lacks.
+        SegkdError: for a hyper-parameter out of range, more groups than the teacher has channels, or a tap that one of
+            the networks lacks.
     """
 
     paper: ClassVar[str] = "Fan et al., Augmentation-free Dense Contrastive Knowledge Distillation, NeurIPS 2023"

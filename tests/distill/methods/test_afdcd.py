@@ -26,7 +26,7 @@ class TestAugmentationFreeContrast(BaseMethodTester):
     variants = (
         {},
         {"mask": "centre", "mask_ignore": True, "enhanced": True, "patch": 2, "pool": 2, "temperature": 5.0},
-        {"mask": "centre", "negatives": "spatial", "pool": 0, "groups": 2, "edges": "crop"},
+        {"mask": "centre", "negatives": "spatial", "pool": 0, "groups": 3, "edges": "crop"},
         {"negatives": "channel", "pool": 0, "mask_ignore": True},
     )
 
@@ -125,7 +125,7 @@ class TestAugmentationFreeContrast(BaseMethodTester):
             ({"negatives": "others"}, "unknown value of negatives 'others'"),
             ({"mask_ratio": 1.5}, "mask_ratio must be a share of at most 1, got 1.5"),
             ({"mask_ratio": -0.5}, "mask_ratio must be a number of at least 0"),
-            ({"groups": 5}, "32 channels cannot be cut into 5 equal groups"),
+            ({"groups": 33}, "32 channels cannot be cut into 33 groups"),
             ({"temperature": 0}, "temperature must be a number above 0"),
             ({"max_norm": 0}, "max_norm must be a number above 0"),
             ({"kd_weight": "1"}, "kd_weight must be a number of at least 0"),
