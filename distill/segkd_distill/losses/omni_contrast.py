@@ -52,8 +52,8 @@ def omni_contrast(
         t: (N, C, h, w) the teacher's; gets no gradient.
         temperature: of the scores, > 0.
         patch: side of a patch in pooled positions.
-        groups: contiguous channel groups, at most as many as channels; the first are a channel wider where the
-            number does not divide.
+        groups: contiguous channel groups, at most as many as channels; where the number does not divide, the first
+            are a channel wider, and the others are compared with these as if they ended in a 0.
         pool: side and stride of the max pooling; 0 or 1 for none.
         negatives: the tokens of the same patch that are not the positive: those of another channel group
             (``other_group``), every one (``all``), those of the same group elsewhere (``spatial``; with ``groups=1``

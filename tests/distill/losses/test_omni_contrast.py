@@ -59,7 +59,10 @@ def naive(
 ) -> float:
     """The definition, token by token, on features that are pooled already."""
     images, channels, height, columns = s.shape
-    group = [torch.from_numpy(part) for part in np.array_split(np.arange(channels), groups)]
+    # Behind the channels stands one of zeros, which fills narrower groups up.
+    s, t = (F.pad(x, (0, 0, 0, 0, 0, 1)) for x in (s, t))
+    parts = [part.tolist() for part in np.array_split(np.arange(channels), groups)]
+    group = [part + [channels] * (len(parts[0]) - len(part)) for part in parts]
     total = 0.0
     for image, top, left in itertools.product(range(images), range(0, height, patch), range(0, columns, patch)):
         tokens = [
