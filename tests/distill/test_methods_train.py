@@ -27,7 +27,6 @@ TRAINED = {
 }
 OPTIONS = {
     "skds": ["--set", "methods=[{skds: {holistic: hinge}}]"],
-    "afdcd": ["--set", "methods=[{afdcd: {groups: 12}}]"],  # the test's teacher has 24 channels
 }
 
 

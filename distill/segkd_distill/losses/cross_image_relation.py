@@ -63,9 +63,11 @@ class _CrossImageKL(torch.autograd.Function):
         slope = torch.zeros_like(s)
         with torch.autocast(s.device.type, enabled=False):
             for a, b, block in _similarities(s, t, ctx.sizes):
-                exponentials = block[:2].exp_()
-                exponentials.mul_(scale[:, b.image, a.rows, None] + scale[:, a.image, None, b.rows])
-                excess = exponentials[0].add_(exponentials[1])
+                excess, of_t, factor = block
+                for values, (of_rows, of_columns) in zip((excess, of_t), scale[:, (b.image, a.image)], strict=True):
+                    torch.add(of_rows[a.rows, None], of_columns[b.rows], out=factor)
+                    values.exp_().mul_(factor)
+                excess.add_(of_t)
                 slope[a.rows].addmm_(excess, s[b.rows])
                 if a != b:
                     slope[b.rows].addmm_(excess.T, s[a.rows])

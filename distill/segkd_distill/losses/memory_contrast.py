@@ -11,8 +11,8 @@ from torch.autograd.function import once_differentiable
 from segkd.errors import SegkdError
 from segkd_distill.losses.softened_kl import upcast
 
-CPU_SCORES, GPU_SCORES = 384 * 4096, 4096 * 4096
-"""Similarities per block: few enough to stay in a CPU's cache, or as many as keep a GPU busy."""
+CPU_SCORES, GPU_SCORES = 1024 * 4096, 4096 * 4096
+"""Similarities per block: few enough for a small memory, many enough that threads seldom wait for each other."""
 
 
 class _MemoryKL(torch.autograd.Function):
@@ -20,23 +20,25 @@ class _MemoryKL(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, s: Tensor, t: Tensor, keys: Tensor) -> Tensor:
-        scores = CPU_SCORES if s.device.type == "cpu" else GPU_SCORES
-        rows = max(1, scores // len(keys))
+        limit = CPU_SCORES if s.device.type == "cpu" else GPU_SCORES
+        rows = min(max(1, limit // len(keys)), len(s))
+        room = s.new_empty(2, 2, rows, len(keys))  # fresh memory in every block would cost more than some of the work
         slope = torch.empty_like(s) if ctx.needs_input_grad[0] else None
         slope_of_keys = torch.zeros_like(keys) if ctx.needs_input_grad[2] else None
         total = s.new_zeros(())
         with torch.autocast(s.device.type, enabled=False):
             for start in range(0, len(s), rows):
                 of_s, of_t = s[start : start + rows], t[start : start + rows]
-                scores_of_both = s.new_empty(2, len(of_s), len(keys))
-                for x, out in zip((of_s, of_t), scores_of_both, strict=True):
+                scores, (q, p) = room[..., : len(of_s), :]
+                for x, out in zip((of_s, of_t), scores, strict=True):
                     torch.mm(x, keys.T, out=out)
-                q, p = both = scores_of_both.softmax(2)
+                for score, probability in zip(scores, (q, p), strict=True):
+                    torch.softmax(score, 1, out=probability)
                 # KL = sum(p (log p - log q)), where log p - log q is the gap of the scores less that of their
                 # log-sum-exp, which follows from the largest entry of a row without further exponentials.
-                log_sum_exp = scores_of_both.amax(2) - both.amax(2).log()
-                room, gap = scores_of_both[0], scores_of_both[1].sub_(scores_of_both[0])
-                mean_gap = torch.mul(p, gap, out=room).sum(1, keepdim=True)
+                log_sum_exp = scores.amax(2) - torch.stack([q.amax(1), p.amax(1)]).log()
+                free, gap = scores[0], scores[1].sub_(scores[0])
+                mean_gap = torch.mul(p, gap, out=free).sum(1, keepdim=True)
                 total += mean_gap.sum() + (log_sum_exp[0] - log_sum_exp[1]).sum()
                 excess = q.sub_(p)
                 if slope is not None:
