@@ -149,7 +149,7 @@ def _summarise(out: Path, runs: dict[str, Path], artifact: Path, bundle: Path, c
             "miou": record["eval"]["miou"],
             "seconds": record["seconds"]["train"],
             "params": record["params"],
-            "run": name,
+            "run": str(run.resolve()),
         }
     parity = json.loads((artifact / "parity.json").read_text())
     bench = json.loads((artifact / "bench.json").read_text())
