@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import os
 import resource
 import statistics
 import subprocess
@@ -76,6 +77,16 @@ def interleaved(jobs: dict[str, Job], repeats: int, progress: Callable[[str], No
 def spread(samples: list[float]) -> dict[str, float]:
     """Median and smallest sample, rounded to microseconds."""
     return {"median_ms": round(statistics.median(samples), 3), "min_ms": round(min(samples), 3)}
+
+
+def without_spinning() -> None:
+    """Start this script again with threads that sleep while they wait for each other.
+
+    By default OpenMP's threads turn in a loop, which counts as CPU time: on a busy machine a loss of 1 ms then seems to
+    take 50. The setting is read when the library is loaded, so it has to be there before.
+    """
+    if os.environ.get("OMP_WAIT_POLICY") is None:
+        os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, "OMP_WAIT_POLICY": "PASSIVE"})
 
 
 class Peak(NamedTuple):

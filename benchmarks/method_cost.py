@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from measure import Job, interleaved, own_peak, peak_of, to_stderr
+from measure import Job, interleaved, own_peak, peak_of, to_stderr, without_spinning
 from torch import Tensor
 
 from segkd_distill.methods import METHODS, StepContext, build_method
@@ -108,4 +108,5 @@ def main(words: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
+    without_spinning()
     main()

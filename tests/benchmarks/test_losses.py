@@ -88,15 +88,16 @@ def test_bars(bench: ModuleType) -> None:
     faster = original("", (1, 1), speedup=40.0)
     assert bench.judged(10, 400, None, faster)["meets"]
     assert not bench.judged(10, 399, 4000, faster)["meets"]
-    ordinary = original("", (1, 1))
-    assert bench.judged(2.0, 0.1, 1.0, ordinary) == {
+    short, ordinary = original("", (4.9, 6)), original("", (100, 5))
+    assert bench.judged(2.0, 0.1, 1.0, short) == {
         "bar": 0.909,
         "bar_text": "<= 1.1x or +1 ms",
         "judged_by": "plain",
         "meets": True,
     }
-    assert not bench.judged(2.1, 100, 1.0, ordinary)["meets"]
+    assert not bench.judged(2.1, 100, 1.0, short)["meets"]
     assert bench.judged(109, 100, None, ordinary)["meets"]
+    assert bench.judged(109, 100, 10, ordinary)["judged_by"] == "original"
     assert not bench.judged(111, 100, None, ordinary)["meets"]
 
 
