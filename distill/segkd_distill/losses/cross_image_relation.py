@@ -14,7 +14,7 @@ from segkd.errors import SegkdError
 from segkd_distill.losses.softened_kl import check_mask, upcast
 from segkd_distill.losses.unit_vectors import unit_vectors
 
-CPU_ROWS, GPU_ROWS = 2048, 4096
+ROWS = 4096
 """Pixels per block: few enough for a small memory, many enough that threads seldom wait for each other."""
 
 LARGEST_EXPONENT = {torch.float32: 60.0, torch.float64: 600.0}
@@ -76,7 +76,7 @@ class _CrossImageKL(torch.autograd.Function):
 
 def _similarities(s: Tensor, t: Tensor, sizes: list[int]) -> Iterator[tuple[_Block, _Block, Tensor]]:
     """Every unordered pair of blocks, with the student's products, the teacher's, and room for as many numbers."""
-    step = min(CPU_ROWS if s.device.type == "cpu" else GPU_ROWS, max(sizes))
+    step = min(ROWS, max(sizes))
     blocks, start = [], 0
     for image, size in enumerate(sizes):
         end = start + size
@@ -98,7 +98,8 @@ def cross_image_relation(s: Tensor, t: Tensor, *, temperature: float = 0.1, mask
     widths of student and teacher may differ.
 
     The similarities of all pixels are computed in blocks, each pair of pixels once, and again for the gradient. Memory
-    is that of a few copies of the inputs; time grows with the square of the number of pixels in the batch.
+    is that of a few copies of the inputs and of at most 3 * 4096^2 numbers; time grows with the square of the number of
+    pixels in the batch.
 
     Source: Yang et al., "Cross-Image Relational Knowledge Distillation for Semantic Segmentation", CVPR 2022;
     winycg/CIRKD ``losses/cirkd_mini_batch.py`` at dab64db (``CriterionMiniBatchCrossImagePair``).

@@ -11,7 +11,7 @@ from torch.autograd.function import once_differentiable
 from segkd.errors import SegkdError
 from segkd_distill.losses.softened_kl import upcast
 
-CPU_SCORES, GPU_SCORES = 1024 * 4096, 4096 * 4096
+SCORES = 2**24
 """Similarities per block: few enough for a small memory, many enough that threads seldom wait for each other."""
 
 
@@ -20,8 +20,7 @@ class _MemoryKL(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, s: Tensor, t: Tensor, keys: Tensor) -> Tensor:
-        limit = CPU_SCORES if s.device.type == "cpu" else GPU_SCORES
-        rows = min(max(1, limit // len(keys)), len(s))
+        rows = min(max(1, SCORES // len(keys)), len(s))
         room = s.new_empty(2, 2, rows, len(keys))  # fresh memory in every block would cost more than some of the work
         slope = torch.empty_like(s) if ctx.needs_input_grad[0] else None
         slope_of_keys = torch.zeros_like(keys) if ctx.needs_input_grad[2] else None

@@ -41,7 +41,7 @@ class TestCrossImageRelation(BaseLossTester):
 
     @pytest.fixture(autouse=True)
     def small_blocks(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(MODULE, "CPU_ROWS", 7)
+        monkeypatch.setattr(MODULE, "ROWS", 7)
 
     def loss(self, s: Tensor, t: Tensor) -> Tensor:
         return cross_image_relation(s, t)
@@ -73,7 +73,7 @@ def test_golden(dtype: torch.dtype) -> None:
 
 @pytest.mark.parametrize("block", [1, 7, 20, 60, 1000])
 def test_any_block_size_gives_the_formula(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(MODULE, "CPU_ROWS", block)
+    monkeypatch.setattr(MODULE, "ROWS", block)
     rng = torch.Generator().manual_seed(1)
     s = torch.randn(3, 4, 4, 5, generator=rng, dtype=torch.float64, requires_grad=True)
     t = torch.randn(3, 6, 4, 5, generator=rng, dtype=torch.float64)

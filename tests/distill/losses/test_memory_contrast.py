@@ -24,7 +24,7 @@ def formula(s: Tensor, t: Tensor, keys: Tensor, temperature: float = 0.1) -> Ten
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     module = importlib.import_module("segkd_distill.losses.memory_contrast")
-    monkeypatch.setattr(module, "CPU_SCORES", 4 * len(KEYS))
+    monkeypatch.setattr(module, "SCORES", 4 * len(KEYS))
 
 
 class TestMemoryContrast(BaseLossTester):
