@@ -5,8 +5,9 @@ repeated and extended:
 
     python benchmarks/methods.py --out runs/methods --methods kd,cwd,kd+cwd --seeds 1,2,3 --jobs 2 --threads 1
 
-Rows: the student alone; the student alone for as long as the distilled runs took (equal time); each method. All at
-the iterations of the recipe `quickstart-student`, from the same teacher (recipe `quickstart-teacher`, all labels).
+Rows: the student alone; the student alone for as long as the runs of one method took (equal time; by default the
+slowest); each method. All at the iterations of the recipe `quickstart-student`, from the same teacher (recipe
+`quickstart-teacher`, all labels). `--methods all` runs the whole table of methods and the variants listed below.
 """
 
 from __future__ import annotations
@@ -23,6 +24,11 @@ from pathlib import Path
 LABELLED_FRAMES = 20
 LABELS = {"few": f"{LABELLED_FRAMES} labelled + unlabelled frames", "all": "all 600 labelled"}
 ALONE, EQUAL_TIME = "student alone", "student alone, equal time"
+# Rows that need more than a name: what a method's page advises for few labels beside unlabelled frames.
+VARIANTS = {
+    "attnfd, connectors learn to the end": "[{attnfd: {freeze_connectors: false}}]",
+    "kd + ifvd without its own kd": "[kd, {ifvd: {kd_weight: 0}}]",
+}
 
 
 @dataclass(frozen=True)
@@ -59,7 +65,9 @@ def train(cell: Cell, out: Path, threads: int) -> dict[str, float]:
         else:
             if few:
                 words += ["--unlabelled", f"{data},frames={LABELLED_FRAMES}:"]
-            segkd("distill", *words, "--teacher", str(out / "teacher"), "--method", cell.method)
+            variant = VARIANTS.get(cell.method)
+            method = ("--set", f"methods={variant}") if variant else ("--method", cell.method)
+            segkd("distill", *words, "--teacher", str(out / "teacher"), *method)
     record = json.loads((folder / "run.json").read_text())
     return {"miou": 100 * record["eval"]["miou"], "seconds": record["seconds"]["train"]}
 
@@ -99,11 +107,21 @@ def table(rows: dict[str, dict[str, list[dict[str, float]]]], labels: list[str])
     return "\n".join(lines)
 
 
+def chosen_methods(text: str) -> list[str]:
+    """The rows' names behind ``--methods``."""
+    if text != "all":
+        return text.split(",")
+    from segkd_distill.methods import METHODS
+
+    return [*METHODS, "cwd:2", *VARIANTS]
+
+
 def main() -> None:
     """Parse, train what is missing, print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--methods", default="kd,cwd,kd+cwd")
+    parser.add_argument("--methods", default="kd,cwd,kd+cwd", help="names with weights, separated by commas, or all")
+    parser.add_argument("--equal-time", metavar="METHOD", help="the method whose training time the student alone gets")
     parser.add_argument("--labels", default="few,all")
     parser.add_argument("--seeds", default="1,2,3")
     parser.add_argument("--iters", type=int, default=700)
@@ -111,7 +129,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1, help="per run")
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
-    methods, labels = args.methods.split(","), args.labels.split(",")
+    methods, labels = chosen_methods(args.methods), args.labels.split(",")
     seeds = [int(seed) for seed in args.seeds.split(",")]
     teacher = prepare(args.out, args.threads * args.jobs)
 
@@ -129,8 +147,8 @@ def main() -> None:
         name: statistics.median(run["seconds"] for setting in labels for run in cells[setting])
         for name, cells in rows.items()
     }
-    slowest = max(seconds[name] for name in methods)
-    equal = round(args.iters * slowest / seconds[ALONE] / 10) * 10
+    allowance = seconds[args.equal_time] if args.equal_time else max(seconds[name] for name in methods)
+    equal = round(args.iters * allowance / seconds[ALONE] / 10) * 10
     rows = {ALONE: rows[ALONE], **run([EQUAL_TIME], equal), **{name: rows[name] for name in methods}}
     if args.json:
         print(json.dumps({"teacher": teacher, "iters": args.iters, "equal_time_iters": equal, "rows": rows}))

@@ -134,7 +134,8 @@ def test_memory_is_judged_by_the_plain_formula(bench: ModuleType) -> None:
 
 def test_the_command(bench: ModuleType, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     measure = sys.modules["measure"]
-    x = torch.zeros(10, requires_grad=True)
+    # Long enough that the originals' figures, scaled by it, do not round to nothing.
+    x = torch.zeros(2_000_000, requires_grad=True)
     monkeypatch.setattr(bench, "calibration", lambda: {k: measure.Job(x.sum, [x]) for k in measure.calibration()})
     monkeypatch.setattr(bench, "Inputs", small)
     bench.main(["--rows", "kd_,skds_pair_cirkd", "--quick", "--json", "--threads", "1"])
