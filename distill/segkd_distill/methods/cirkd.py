@@ -66,6 +66,9 @@ class CrossImageRelationalDistillation(Method):
         - ``mask_ignore``, off by default: the originals of ``logits`` and ``mini_batch`` let ignored pixels count.
           With it, the head and its batch statistics see the remaining pixels only.
         - A teacher on another grid is resized to the student's.
+        - ``pool`` averages the features of all relations; the first version (2d8ad0f, ``pooling``) knew that for the
+          mini-batch term and 2 x 2, off by default. The mini-batch term costs the fourth power of the grid's side: the
+          published networks have stride 8, one with ``decoder`` at stride 4 needs ``pool=2`` to be as cheap.
 
     Args:
         student: taps of the student.
@@ -83,6 +86,7 @@ class CrossImageRelationalDistillation(Method):
             from the same random slots for each class.
         region_contrast_size: the same of the region bank.
         pixels_per_class: pixels that an image adds per class (the original's ``pixel_update_freq``).
+        pool: side in cells of the windows over which ``decoder`` is averaged first; 1 leaves it as it is.
         legacy_pixel_enqueue: store the pixels that the original stores.
         mask_ignore: leave out pixels whose label is to be ignored from all terms; rows without labels count in full.
 
@@ -119,6 +123,7 @@ class CrossImageRelationalDistillation(Method):
         pixel_contrast_size: int = 4096,
         region_contrast_size: int = 1024,
         pixels_per_class: int = 16,
+        pool: int = 1,
         legacy_pixel_enqueue: bool = False,
         mask_ignore: bool = False,
     ) -> None:
@@ -130,6 +135,7 @@ class CrossImageRelationalDistillation(Method):
         self.kd_temperature = positive("kd_temperature", kd_temperature)
         self.temperature = positive("temperature", temperature)
         self.pixels_per_class = _count("pixels_per_class", pixels_per_class)
+        self.pool = _count("pool", pool)
         self.num_classes = num_classes
         self.pixel_keys = _count("pixel_contrast_size", pixel_contrast_size) // num_classes + 1
         self.region_keys = _count("region_contrast_size", region_contrast_size) // num_classes + 1
@@ -181,6 +187,8 @@ class CrossImageRelationalDistillation(Method):
             return terms
         s = student.taps["decoder"]
         t = resize_to(teacher.taps["decoder"], s.shape[-2:]).detach()
+        if self.pool > 1:
+            s, t = (F.avg_pool2d(feature, self.pool, ceil_mode=True) for feature in (s, t))
         if self.mini_batch_weight:
             mask = valid_pixels(labels, ctx, s.shape[-2:]) if self.mask_ignore else None
             loss = cross_image_relation(s, t, temperature=self.temperature, mask=mask)

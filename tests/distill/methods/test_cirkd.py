@@ -88,6 +88,19 @@ class TestCrossImageRelationalDistillation(BaseMethodTester):
         for name in MEMORY_TERMS:
             assert less[name].item() == pytest.approx(terms[name].item() / 2, rel=1e-9)
 
+    def test_pool_averages_the_features_first(self) -> None:
+        pooled, plain = (self.build({**NO_MEMORY, "pool": pool}) for pool in (2, 1))
+        student, teacher, labels = self.batch(pooled)
+        small = [
+            rebuilt(out, lambda name, x: F.avg_pool2d(x, 2, ceil_mode=True) if name == "decoder" else x)
+            for out in (student, teacher)
+        ]
+        assert small[0].taps["decoder"].shape[-1] < student.taps["decoder"].shape[-1]
+        terms, expected = forward(pooled, student, teacher, labels), forward(plain, small[0], small[1], labels)
+        assert terms["mini_batch"].item() == pytest.approx(expected["mini_batch"].item(), rel=1e-12)
+        with pytest.raises(SegkdError, match="pool must be a whole number of at least 1, got 0"):
+            self.build({"pool": 0})
+
     def test_defaults(self) -> None:
         method = self.build_cirkd({})
         assert method.pixel_bank is not None and method.pixel_bank.keys.shape == (5, 20000, 32)
