@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from segkd.options import IMGSZ, json_option, print_json
+
+if TYPE_CHECKING:
+    from segkd.data.base import Dataset
+
+GRID_PICTURES = 8
 
 
 @click.group(short_help="Make and check data sets.")
 def data() -> None:
     """Make and check data sets.
 
-    A data set is named NAME:PATH[,option=value]: cityscapes:PATH, folder:PATH or images:PATH.
+    A data set is named NAME:PATH[,option=value]; segkd list datasets shows the names and options.
     """
 
 
@@ -60,14 +66,17 @@ def synth(
 
 @data.command(short_help="Name everything that is wrong with a data set.")
 @click.argument("spec")
-@click.option("--split", default="all", show_default=True, metavar="train|val|all", help="What to check.")
+@click.option("--split", default="all", show_default=True, metavar="train|val|...|all", help="What to check.")
+@click.option("--strict", is_flag=True, help="Splits of another size than the published ones are problems too.")
 @json_option
-def check(spec: str, split: str, as_json: bool) -> None:
+def check(spec: str, split: str, strict: bool, as_json: bool) -> None:
     """Read every file of a data set and name everything that is wrong with it, one line each.
 
-    Exit code 2 if something is.
+    Says which form of the files was found. Exit code 2 if something is wrong; a part of a published split is only
+    a warning, unless --strict.
     """
-    from segkd.data.check import check_dataset, open_splits, shared_names
+    from segkd.data.base import Problem, parse_spec
+    from segkd.data.check import check_dataset, open_splits, shared_names, unexpected_counts
     from segkd.errors import SegkdError
 
     splits, problems = open_splits(spec, split)
@@ -75,19 +84,103 @@ def check(spec: str, split: str, as_json: bool) -> None:
         for dataset in splits.values():
             problems += check_dataset(dataset, advance)
     problems += shared_names(splits)
+    warnings = unexpected_counts(splits)
+    if strict:
+        problems += [Problem(parse_spec(spec)[1], warning) for warning in warnings]
+        warnings = []
 
     counts = {name: len(dataset) for name, dataset in splits.items()}
+    forms = {name: dataset.form for name, dataset in splits.items() if dataset.form}
     if as_json:
         listed = [{"path": str(problem.path), "what": problem.what} for problem in problems]
-        print_json({"data": spec, "images": counts, "problems": listed, "ok": not problems})
+        found = {"data": spec, "images": counts, "forms": forms, "problems": listed, "warnings": warnings}
+        print_json({**found, "ok": not problems})
     else:
+        _echo_forms(forms)
         for problem in problems:
             click.echo(f"{problem.path}: {problem.what}")
+        for warning in warnings:
+            click.echo(f"warning: {warning}")
         if not problems:
             click.echo(f"{spec}: {' + '.join(f'{count} {name}' for name, count in counts.items())} images, no problems")
     if problems:
         noun = "problem" if len(problems) == 1 else "problems"
         raise SegkdError(f"{len(problems)} {noun} in {spec}; correct the files named above")
+
+
+@data.command(short_help="Class shares, picture sizes and reading speed.")
+@click.argument("spec")
+@click.option("--split", default="all", show_default=True, metavar="train|val|...|all", help="What to read.")
+@click.option("--limit", type=click.IntRange(min=1), help="Read this many images of each split, evenly spread.")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder for stats.json and a picture grid of each split.")
+@json_option
+def stats(spec: str, split: str, limit: int | None, out: Path | None, as_json: bool) -> None:
+    """Read a data set in one thread and say what it holds.
+
+    Shares are of the pixels that have a class; "images" are those in which a class occurs.
+    """
+    from segkd.data.check import open_splits
+    from segkd.data.stats import measure, spread
+
+    splits, _ = open_splits(spec, split)
+    splits = {name: dataset for name, dataset in splits.items() if len(dataset)}
+    with _progress("images", sum(len(spread(len(dataset), limit)) for dataset in splits.values())) as advance:
+        measured = {name: measure(dataset, limit, advance) for name, dataset in splits.items()}
+    found = {name: {"form": splits[name].form or None, **measured[name].to_dict()} for name in splits}
+    if as_json:
+        print_json({"data": spec, "splits": found})
+    else:
+        for name, values in found.items():
+            click.echo(_stats_table(name, values))
+    if out is not None:
+        _write_stats(out, {"data": spec, "splits": found}, splits)
+
+
+def _stats_table(split: str, values: dict[str, Any]) -> str:
+    """The numbers of one split, as text."""
+    form = f", {values['form']}" if values["form"] else ""
+    height, width = values["height_px"], values["width_px"]
+    size = f"{height['max']}x{width['max']}"
+    if values["distinct_sizes"] > 1:
+        size = ", ".join(
+            f"{axis} {px['min']} to {px['max']} (median {px['median']:g})"
+            for axis, px in (("height", height), ("width", width))
+        )
+    mask = f", mask {values['mask_ms']:.1f} ms" if values["mask_ms"] is not None else ""
+    lines = [
+        f"{split}: {values['images']} images, {values['read']} read{form}",
+        f"  pixels: {size}" + (f", {values['labelled_share']:.1%} labelled" if values["classes"] else ""),
+        f"  reading: {values['images_per_s']:.1f} images/s in one thread (image {values['image_ms']:.1f} ms{mask})",
+    ]
+    if values["classes"]:
+        longest = max(len(entry["name"]) for entry in values["classes"])
+        lines.append(f"  {'class':<{longest}}    share  images")
+        lines += [f"  {c['name']:<{longest}}  {c['share']:7.3%}  {c['images']:6}" for c in values["classes"]]
+    return "\n".join(lines)
+
+
+def _write_stats(out: Path, values: dict[str, Any], splits: Mapping[str, Dataset]) -> None:
+    """Write the numbers and one picture per split."""
+    import cv2
+
+    from segkd.data.picture_grid import picture_grid
+    from segkd.data.stats import spread
+    from segkd.files import write_atomic, write_json
+
+    for name, dataset in splits.items():
+        grid = picture_grid(dataset, spread(len(dataset), GRID_PICTURES))
+        write_atomic(out / f"{name}.png", cv2.imencode(".png", grid[..., ::-1])[1].tobytes())
+    write_json(out / "stats.json", values)
+    click.echo(f"wrote {out}/stats.json and {', '.join(f'{name}.png' for name in splits)}", err=True)
+
+
+def _echo_forms(forms: Mapping[str, str]) -> None:
+    """Say which form of the files each split has; once if they are all alike."""
+    if len(set(forms.values())) == 1:
+        click.echo(f"found: {next(iter(forms.values()))}")
+        return
+    for name, form in forms.items():
+        click.echo(f"found for {name}: {form}")
 
 
 @contextmanager

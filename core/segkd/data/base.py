@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,11 @@ IGNORE = 255
 
 DATASETS: dict[str, str] = {
     "cityscapes": "segkd.data.cityscapes:Cityscapes",
+    "ade20k": "segkd.data.ade20k:Ade20k",
+    "pascal_voc": "segkd.data.pascal_voc:PascalVoc",
+    "pascal_context": "segkd.data.pascal_context:PascalContext",
+    "coco_stuff": "segkd.data.coco_stuff:CocoStuff",
+    "camvid": "segkd.data.camvid:CamVid",
     "folder": "segkd.data.folder:Folder",
     "images": "segkd.data.images:Images",
 }
@@ -104,14 +109,28 @@ class Dataset(ABC):
     ``read``.
 
     Attributes:
+        OPTIONS: what may follow the path as ``option=value``, besides ``split`` and ``frames``.
+        SPLITS: the splits that have labels, as ``segkd data check`` goes through them.
+        CLASSES: how many classes there are, in words; with the option that chooses.
+        LAYOUT: the folders, in one line each.
         ids: the images' names, in reading order.
         has_masks: False for plain frames.
         problems: files that found no partner when the data set was opened; ``ids`` leaves them out.
+        form: which of several forms of the files was found, in a few words.
+        expected_count: images in the published split, where that is known.
+        file_values: the value that the distributed label files have for each class, where there is one per class.
     """
 
+    OPTIONS: ClassVar[frozenset[str]] = frozenset()
+    SPLITS: ClassVar[tuple[str, ...]] = ("train", "val")
+    CLASSES: ClassVar[str] = ""
+    LAYOUT: ClassVar[tuple[str, ...]] = ()
     ids: list[str]
     has_masks: bool = True
     problems: Sequence[Problem] = ()
+    form: str = ""
+    expected_count: int | None = None
+    file_values: tuple[int, ...] | None = None
     _labels: LabelSpace | None = None
 
     @property
@@ -190,9 +209,8 @@ class Frames(Dataset):
         self._indices = range(len(source))[start:stop]
         self.ids = [source.ids[i] for i in self._indices]
         self.has_masks = source.has_masks
-        self.problems = source.problems
-        if source.has_masks:
-            self.labels = source.labels
+        self.problems, self.form, self.file_values = source.problems, source.form, source.file_values
+        self._labels = source._labels
 
     def image_path(self, index: int) -> Path:
         """The file of an image."""
@@ -233,6 +251,19 @@ def parse_spec(spec: str) -> tuple[str, Path, dict[str, str]]:
     return name, Path(path).expanduser(), pairs
 
 
+def dataset_class(name: str) -> type[Dataset]:
+    """The reader behind a name.
+
+    Raises:
+        SegkdError: for an unknown name.
+    """
+    if name not in DATASETS:
+        raise unknown_name("data set", name, DATASETS)
+    module, attribute = DATASETS[name].split(":")
+    reader: type[Dataset] = getattr(importlib.import_module(module), attribute)
+    return reader
+
+
 def open_dataset(spec: str, split: str = "val", *, strict: bool = True) -> Dataset:
     """Open a data set by its specification.
 
@@ -246,19 +277,16 @@ def open_dataset(spec: str, split: str = "val", *, strict: bool = True) -> Datas
             files that have no partner.
     """
     name, path, options = parse_spec(spec)
-    if name not in DATASETS:
-        raise unknown_name("data set", name, DATASETS)
+    reader = dataset_class(name)
     if not path.is_dir():
         raise SegkdError(f"data {spec!r}: no folder {path}")
     frames = options.pop("frames", None)
-    module, attribute = DATASETS[name].split(":")
-    reader = getattr(importlib.import_module(module), attribute)
     known = set(reader.OPTIONS)
     for key in options:
         if key not in known | {"split"}:
             raise unknown_name(f"option of {name}", key, known | {"split", "frames"})
     split = options.pop("split", split)
-    dataset: Dataset = reader(path, split=split, **options)
+    dataset: Dataset = reader(path, split=split, **options)  # type: ignore[call-arg]  # every reader takes these
     if strict and dataset.problems:
         first, count = dataset.problems[0], len(dataset.problems)
         others = f"; {count} such files in all, `segkd data check {spec}` lists them" if count > 1 else ""

@@ -6,10 +6,8 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from segkd.data.base import DataFileError, Dataset, Problem, open_dataset, parse_spec
+from segkd.data.base import DataFileError, Dataset, Problem, dataset_class, open_dataset, parse_spec
 from segkd.errors import SegkdError
-
-SPLITS = ("train", "val")
 
 
 def open_splits(spec: str, split: str) -> tuple[dict[str, Dataset], list[Problem]]:
@@ -17,7 +15,7 @@ def open_splits(spec: str, split: str) -> tuple[dict[str, Dataset], list[Problem
 
     Args:
         spec: ``NAME:PATH[,option=value...]``; its own ``split=`` wins.
-        split: a split, or ``all`` for train and val.
+        split: a split, or ``all`` for every split that has labels.
 
     Returns:
         The splits by name (plain frames have one, ``all``), and the splits that cannot be opened.
@@ -25,8 +23,9 @@ def open_splits(spec: str, split: str) -> tuple[dict[str, Dataset], list[Problem
     Raises:
         SegkdError: if none can be opened.
     """
-    _, path, options = parse_spec(spec)
-    wanted = [options["split"]] if "split" in options else list(SPLITS) if split == "all" else [split]
+    reader, path, options = parse_spec(spec)
+    splits = dataset_class(reader).SPLITS
+    wanted = [options["split"]] if "split" in options else splits if "all" in (split, *splits) else [split]
     opened: dict[str, Dataset] = {}
     errors: list[SegkdError] = []
     for name in wanted:
@@ -35,14 +34,21 @@ def open_splits(spec: str, split: str) -> tuple[dict[str, Dataset], list[Problem
         except SegkdError as error:
             errors.append(error)
             continue
-        if not dataset.has_masks:
-            return {"all": dataset}, []
         opened[name] = dataset
     if not opened:
         raise errors[0]
     empty = [name for name, dataset in opened.items() if not len(dataset)]
     problems = [Problem(path, str(error)) for error in errors]
     return opened, problems + [Problem(path, f"split {name} has no image with a mask") for name in empty]
+
+
+def unexpected_counts(splits: Mapping[str, Dataset]) -> list[str]:
+    """Splits of another size than the published ones: a part is fine to work with, but its scores do not compare."""
+    return [
+        f"split {name} has {len(dataset)} images, the published one {dataset.expected_count}"
+        for name, dataset in splits.items()
+        if dataset.expected_count is not None and len(dataset) != dataset.expected_count
+    ]
 
 
 def check_dataset(dataset: Dataset, on_image: Callable[[], object] = lambda: None) -> list[Problem]:

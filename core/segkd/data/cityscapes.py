@@ -1,7 +1,8 @@
 """Cityscapes, and every data set in its folders (the built-in street scenes among them).
 
     {root}/leftImg8bit/{split}/{city}/{city}_{sequence}_{frame}_leftImg8bit.png
-    {root}/gtFine/{split}/{city}/{city}_{sequence}_{frame}_gtFine_labelIds.png
+    {root}/gtFine/{split}/{city}/{city}_{sequence}_{frame}_gtFine_labelIds.png        train, val
+    {root}/gtCoarse/{split}/{city}/{city}_{sequence}_{frame}_gtCoarse_labelIds.png    train, val, train_extra
 
 The label files hold ids 0..33; a table turns them into the 19 classes that are scored, so that the official script
 that writes ``labelTrainIds`` files is not needed.
@@ -13,14 +14,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
-from segkd.data.base import IGNORE, Dataset, LabelSpace
-from segkd.data.decode import read_class_values, read_rgb
-from segkd.data.pairing import pair_by_name
+from segkd.data.base import IGNORE, LabelSpace
+from segkd.data.listing import named_files, require_choice, require_folders
+from segkd.data.paired_files import ClassPng, PairedFiles
+from segkd.data.pairing import Pairs, by_name, pair_by_name
 from segkd.data.value_map import ValueMap
-from segkd.errors import SegkdError, unknown_name
+from segkd.errors import SegkdError
 
 
 class CityscapesClass(NamedTuple):
@@ -60,9 +59,18 @@ IGNORED_LABEL_IDS = (*sorted(set(range(34)) - set(LABEL_IDS.values())), 255)
 
 LABEL_SPACE = LabelSpace(tuple(c.name for c in CLASSES), tuple(c.colour for c in CLASSES))
 
-# How a label file's name ends, and what its values are, by the option ``labels``.
 _IMAGE_SUFFIX = "_leftImg8bit.png"
-_MASK_SUFFIXES = {"ids": "_gtFine_labelIds.png", "train_ids": "_gtFine_labelTrainIds.png"}
+# How a label file's name ends, after its quality, by the option ``labels``.
+_MASK_SUFFIXES = {"ids": "labelIds.png", "train_ids": "labelTrainIds.png"}
+# The folder of each quality of annotation, and the images of its splits.
+_QUALITIES = {"fine": "gtFine", "coarse": "gtCoarse"}
+_COUNTS = {
+    "fine": {"train": 2975, "val": 500},
+    "coarse": {"train": 2975, "val": 500, "train_extra": 19998},
+}
+_TEST_COUNT = 1525
+# Other data in Cityscapes' folders, whose splits have their own sizes.
+_STREET_SCENES = "segkd-synth.json"
 
 
 def label_id_map() -> ValueMap:
@@ -76,68 +84,75 @@ def train_id_map() -> ValueMap:
     return ValueMap({index: index for index in range(len(CLASSES))} | {IGNORE: IGNORE})
 
 
-class Cityscapes(Dataset):
-    """Finely labelled Cityscapes images: ``cityscapes:PATH[,labels=ids|train_ids|auto]``.
+class Cityscapes(PairedFiles):
+    """Cityscapes: ``cityscapes:PATH[,labels=ids|train_ids|auto][,quality=fine|coarse]``.
 
     Args:
-        path: the folder that holds ``leftImg8bit`` and ``gtFine``.
-        split: ``train`` or ``val``; the labels of ``test`` are not public.
+        path: the folder that holds ``leftImg8bit`` and ``gtFine`` or ``gtCoarse``.
+        split: ``train``, ``val``, ``train_extra`` (coarse), or ``test``: frames without masks, because the labels of
+            the test split are not public.
         labels: which label files to read; ``auto`` takes ``labelTrainIds`` only where there are no ``labelIds``.
+        quality: fine or coarse annotation; by default fine, and coarse for ``train_extra``, which has no other.
 
     Raises:
         SegkdError: if the split's images or labels are not there, or an option has another value.
     """
 
-    OPTIONS = frozenset({"labels"})
+    OPTIONS = frozenset({"labels", "quality"})
+    CLASSES = "19"
+    LAYOUT = (
+        "leftImg8bit/{split}/{city}/*_leftImg8bit.png",
+        "gtFine/{train,val}/{city}/*_gtFine_labelIds.png (or labelTrainIds)",
+        "gtCoarse/{train,val,train_extra}/{city}/*_gtCoarse_labelIds.png",
+    )
 
-    def __init__(self, path: Path, *, split: str = "val", labels: str = "auto") -> None:
-        if labels not in (*_MASK_SUFFIXES, "auto"):
-            raise unknown_name("value of the Cityscapes option labels", labels, [*_MASK_SUFFIXES, "auto"])
+    def __init__(self, path: Path, *, split: str = "val", labels: str = "auto", quality: str | None = None) -> None:
+        require_choice("Cityscapes", "labels", labels, [*_MASK_SUFFIXES, "auto"])
+        quality = quality or ("coarse" if split == "train_extra" else "fine")
+        require_choice("Cityscapes", "quality", quality, _QUALITIES)
+        ground_truth = _QUALITIES[quality]
+        self.labels = LABEL_SPACE
+        self.file_values = tuple(c.label_id for c in CLASSES)
+        image_folder, mask_folder = path / "leftImg8bit" / split, path / ground_truth / split
         if split == "test":
-            raise SegkdError(f"{path}: the labels of Cityscapes' test split are not public; use train or val")
-        image_folder, mask_folder = path / "leftImg8bit" / split, path / "gtFine" / split
-        for folder in (image_folder, mask_folder):
-            if not folder.is_dir():
-                raise SegkdError(f"no folder {folder}; Cityscapes has leftImg8bit/{split} and gtFine/{split} in {path}")
-        kind = _label_kind(mask_folder) if labels == "auto" else labels
-        mask_suffix = _MASK_SUFFIXES[kind]
+            self._set_frames(image_folder)
+            return
+        expected = f"Cityscapes has leftImg8bit/{split} and {ground_truth}/{split} in {path}"
+        require_folders(image_folder, mask_folder, expected=expected)
+        kind = _label_kind(mask_folder, ground_truth) if labels == "auto" else labels
+        mask_suffix = f"_{ground_truth}_{_MASK_SUFFIXES[kind]}"
         pairs = pair_by_name(
             _named(image_folder, _IMAGE_SUFFIX),
             _named(mask_folder, mask_suffix),
             mask_form=f"{mask_folder}/*/{{}}{mask_suffix}",
         )
-        if not pairs.images and not pairs.problems:
-            raise SegkdError(f"no */*{_IMAGE_SUFFIX} in {image_folder}")
-        self.labels = LABEL_SPACE
-        self.ids, self._images, self._masks, self.problems = pairs
-        self._value_map = label_id_map() if kind == "ids" else train_id_map()
-        self._advice = f"{mask_suffix} files hold " + ("0 to 33 and 255" if kind == "ids" else "0 to 18 and 255")
+        self.form = f"*{mask_suffix}, {'as distributed' if kind == 'ids' else 'made by cityscapesScripts'}"
+        if not (path / _STREET_SCENES).is_file():
+            self.expected_count = _COUNTS[quality].get(split)
+        advice = f"{mask_suffix} files hold " + ("0 to 33 and 255" if kind == "ids" else "0 to 18 and 255")
+        value_map = label_id_map() if kind == "ids" else train_id_map()
+        self._set_files(pairs, ClassPng(value_map, advice), f"no */*{_IMAGE_SUFFIX} in {image_folder}")
 
-    def image_path(self, index: int) -> Path:
-        """The file of an image."""
-        return self._images[index]
-
-    def mask_path(self, index: int) -> Path:
-        """The file of a mask."""
-        return self._masks[index]
-
-    def read_image(self, index: int) -> NDArray[np.uint8]:
-        """One image as uint8 RGB (height, width, 3)."""
-        return read_rgb(self._images[index])
-
-    def read_mask(self, index: int) -> NDArray[np.uint8]:
-        """One mask as uint8 class indices (height, width), 255 = ignore."""
-        path = self._masks[index]
-        return self._value_map.apply(read_class_values(path), path, self._advice)
+    def _set_frames(self, folder: Path) -> None:
+        """The images of the test split alone; its published label files hold no class."""
+        require_folders(folder, expected="Cityscapes has leftImg8bit/test")
+        frames, problems = by_name(_named(folder, _IMAGE_SUFFIX))
+        names = sorted(frames)
+        self.has_masks = False
+        self.form, self.expected_count = "frames without public labels", _TEST_COUNT
+        pairs = Pairs(names, [frames[name] for name in names], [], problems)
+        self._set_files(pairs, ClassPng(label_id_map(), ""), f"no */*{_IMAGE_SUFFIX} in {folder}")
 
 
 def _named(folder: Path, suffix: str) -> list[tuple[str, Path]]:
     """(``{city}_{sequence}_{frame}``, file) of every file ``{city}/...{suffix}``."""
-    return [(path.name.removesuffix(suffix), path) for path in sorted(folder.glob(f"*/*{suffix}"))]
+    cities = sorted(city for city in folder.iterdir() if city.is_dir())
+    return [named for city in cities for named in named_files(city, suffix)]
 
 
-def _label_kind(folder: Path) -> str:
+def _label_kind(folder: Path, ground_truth: str) -> str:
     for kind, suffix in _MASK_SUFFIXES.items():
-        if any(folder.glob(f"*/*{suffix}")):
+        if any(folder.glob(f"*/*_{ground_truth}_{suffix}")):
             return kind
-    raise SegkdError(f"no */*{_MASK_SUFFIXES['ids']} in {folder}; unpack gtFine_trainvaltest.zip there")
+    archive = "gtFine_trainvaltest.zip" if ground_truth == "gtFine" else "gtCoarse.zip"
+    raise SegkdError(f"no */*_{ground_truth}_{_MASK_SUFFIXES['ids']} in {folder}; unpack {archive} there")

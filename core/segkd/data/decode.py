@@ -12,16 +12,20 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from segkd.data.base import DataFileError
+from segkd.data.whole_file import damage
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
 
-_PNG_START, _PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND\xaeB`\x82"
+_PNG_START = b"\x89PNG\r\n\x1a\n"
 _PNG_BIT_DEPTH_OFFSET, _PNG_COLOUR_TYPE_OFFSET, _PNG_GREY = 24, 25, 0
-_JPEG_START, _JPEG_END = b"\xff\xd8", b"\xff\xd9"
 _PILLOW_ERRORS = (OSError, SyntaxError, ValueError, EOFError, zlib.error, Image.DecompressionBombError)
 
 # What goes wrong is raised with the file's name; OpenCV's own lines would only repeat it without.
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+
+
+class DamagedFileError(DataFileError):
+    """A file whose bytes cannot be read or decoded; unlike a wrong mask value, it says nothing of the other files."""
 
 
 def read_rgb(path: Path) -> NDArray[np.uint8]:
@@ -34,14 +38,14 @@ def read_rgb(path: Path) -> NDArray[np.uint8]:
         uint8 RGB, (height, width, 3).
 
     Raises:
-        DataFileError: if the file is missing, cut short, damaged or no picture.
+        DamagedFileError: if the file is missing, cut short, damaged or no picture.
     """
     data = _read_bytes(path)
-    _require_end(path, data)
+    _require_whole(path, data)
     flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
     picture = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     if picture is None:
-        raise DataFileError(path, "not a picture that can be decoded (damaged, or another format than its name says)")
+        raise DamagedFileError(path, "not a picture that can be decoded (damaged, or of another format than named)")
     rgb: NDArray[np.uint8] = cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
     return rgb
 
@@ -56,12 +60,13 @@ def read_label_values(path: Path) -> NDArray[np.uint8]:
         uint8: (height, width) for grey and palette files, (height, width, 3) RGB for colour files.
 
     Raises:
-        DataFileError: if the file is missing, cut short, damaged, no PNG, or holds values above 255.
+        DamagedFileError: if the file is missing, cut short or damaged.
+        DataFileError: if it is no PNG, or holds values above 255.
     """
     data = _read_bytes(path)
     if not data.startswith(_PNG_START):
         raise DataFileError(path, "not a PNG file; masks are PNG files of class numbers")
-    _require_end(path, data)
+    _require_whole(path, data)
     try:
         with Image.open(io.BytesIO(data)) as picture:
             if picture.mode in ("RGB", "RGBA"):
@@ -69,7 +74,7 @@ def read_label_values(path: Path) -> NDArray[np.uint8]:
             values = np.asarray(picture)
             mode = picture.mode
     except _PILLOW_ERRORS as error:
-        raise DataFileError(path, f"damaged PNG file ({error})") from None
+        raise DamagedFileError(path, f"damaged PNG file ({error})") from None
     if values.ndim != 2:
         raise DataFileError(path, f"PNG of mode {mode}; masks are grey, palette or RGB files without transparency")
     if mode == "1":
@@ -96,30 +101,13 @@ def _read_bytes(path: Path) -> bytes:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise DataFileError(path, f"cannot be read: {error.strerror or error}") from None
+        raise DamagedFileError(path, f"cannot be read: {error.strerror or error}") from None
     if not data:
-        raise DataFileError(path, "an empty file")
+        raise DamagedFileError(path, "an empty file")
     return data
 
 
-def _require_end(path: Path, data: bytes) -> None:
-    """Raise if a PNG or JPEG lacks its last bytes, which some versions of OpenCV and Pillow pass over in silence."""
-    if data.startswith(_PNG_START):
-        if data.endswith(_PNG_END) or _PNG_END in data:
-            return
-    elif data.startswith(_JPEG_START):
-        # Cameras append other data; thumbnails bring an end mark of their own, so its presence alone proves nothing.
-        if data.endswith(_JPEG_END) or _decodes_fully(data):
-            return
-    else:
-        return
-    raise DataFileError(path, f"cut short after {len(data)} bytes; copy it again")
-
-
-def _decodes_fully(data: bytes) -> bool:
-    try:
-        with Image.open(io.BytesIO(data)) as picture:
-            picture.load()
-    except _PILLOW_ERRORS:
-        return False
-    return True
+def _require_whole(path: Path, data: bytes) -> None:
+    found = damage(data)
+    if found is not None:
+        raise DamagedFileError(path, found)

@@ -39,6 +39,8 @@ class Folder(Dataset):
     """
 
     OPTIONS = frozenset({"val_fraction"})
+    CLASSES = "as in classes.yaml"
+    LAYOUT = ("images/**/*.jpg (or png, bmp, webp)", "masks/**/*.png", "classes.yaml")
 
     def __init__(self, path: Path, *, split: str = "val", val_fraction: str | float | None = None) -> None:
         images, masks = path / "images", path / "masks"

@@ -24,7 +24,9 @@ class Images(Dataset):
         SegkdError: if there is no picture.
     """
 
-    OPTIONS: frozenset[str] = frozenset()
+    SPLITS = ("all",)
+    CLASSES = "none: frames without masks"
+    LAYOUT = ("**/*.{png,jpg,jpeg,bmp,webp}",)
     has_masks = False
 
     def __init__(self, path: Path, *, split: str = "val") -> None:

@@ -60,7 +60,8 @@ def pair_by_name(images: Iterable[tuple[str, Path]], masks: Iterable[tuple[str, 
     mask_files, mask_problems = by_name(masks)
     problems += mask_problems
     for name in sorted(image_files.keys() - mask_files.keys()):
-        problems.append(Problem(image_files[name], f"image without a mask; expected {mask_form.format(name)}"))
+        expected = mask_form.replace("{}", name)
+        problems.append(Problem(image_files[name], f"image without a mask; expected {expected}"))
     for name in sorted(mask_files.keys() - image_files.keys()):
         problems.append(Problem(mask_files[name], f"mask without an image named {name}; remove it or add the image"))
     ids = sorted(image_files.keys() & mask_files.keys())

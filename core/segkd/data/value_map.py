@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -45,10 +46,45 @@ class ValueMap:
         """
         if self._undeclared.any() and cv2.LUT(values, self._undeclared).any():
             found = np.flatnonzero(np.bincount(values.ravel(), minlength=256) * self._undeclared)
-            noun = "value" if len(found) == 1 else "values"
-            raise DataFileError(path, f"undeclared {noun} {_shortened([str(v) for v in found])}; {advice}")
+            raise _undeclared_values(path, [str(v) for v in found], advice)
         indices: NDArray[np.uint8] = cv2.LUT(values, self._table)
         return indices
+
+
+class WideValueMap:
+    """A table from file values above 255, or of another type than uint8, to class indices.
+
+    Args:
+        classes: file value -> class index, or 255 for values without a class. All others are undeclared.
+    """
+
+    def __init__(self, classes: Mapping[int, int]) -> None:
+        self._bytes = ValueMap({value: index for value, index in classes.items() if value < 256})
+        # The last entry stands for all larger values.
+        self._table = np.full(max(classes) + 2, _UNDECLARED, np.uint16)
+        self._table[list(classes)] = list(classes.values())
+
+    def apply(self, values: NDArray[Any], path: Path, advice: str) -> NDArray[np.uint8]:
+        """Look every pixel up.
+
+        Args:
+            values: whole numbers from 0, (height, width).
+            path: their file, for the error.
+            advice: what to do about an undeclared value, for the error.
+
+        Returns:
+            uint8 class indices, 255 = ignore, (height, width).
+
+        Raises:
+            DataFileError: naming the undeclared values.
+        """
+        if values.dtype == np.uint8:
+            return self._bytes.apply(values, path, advice)
+        indices = self._table[np.minimum(values.astype(np.int64), len(self._table) - 1)]
+        undeclared = indices == _UNDECLARED
+        if undeclared.any():
+            raise _undeclared_values(path, [str(v) for v in np.unique(values[undeclared]).tolist()], advice)
+        return indices.astype(np.uint8)
 
 
 class ColourMap:
@@ -101,6 +137,11 @@ class ColourMap:
 def _codes(colours: NDArray[np.uint8]) -> NDArray[np.uint32]:
     red, green, blue = (colours[..., channel].astype(np.uint32) for channel in range(3))
     return np.asarray((red << 16) | (green << 8) | blue, np.uint32)
+
+
+def _undeclared_values(path: Path, found: list[str], advice: str) -> DataFileError:
+    noun = "value" if len(found) == 1 else "values"
+    return DataFileError(path, f"undeclared {noun} {_shortened(found)}; {advice}")
 
 
 def _shortened(found: list[str], most: int = 5) -> str:

@@ -68,7 +68,16 @@ def test_datasets() -> None:
     assert names("datasets") == list(DATASETS)
     rows = {row["name"]: row for row in json.loads(run("datasets", "--json").stdout)}
     assert {"frames", "split", "labels"} <= set(rows["cityscapes"]["options"])
-    assert "cityscapes" in run("datasets").stdout
+    for row in rows.values():
+        assert row["summary"]
+        assert row["classes"]
+        assert row["layout"]
+        assert row["splits"]
+    text = run("datasets").stdout
+    assert "cityscapes" in text
+    assert "classes: 59, or 60 with background (classes=60)" in text
+    assert "gtFine/{train,val}/{city}/*_gtFine_labelIds.png" in text
+    assert "``" not in text
 
 
 def test_recipes() -> None:

@@ -56,3 +56,29 @@ def folder(root: Path, names: list[str], classes: str = "names: [road, person, c
         save(root / "images" / under / f"{name}.png", photo())
         save(root / "masks" / under / f"{name}.png", np.tile(np.arange(16, dtype=np.uint8) % 3, (12, 1)))
     return root
+
+
+def save_list(path: Path, names: list[str], end: str = "\n") -> Path:
+    """Write a split's list."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes("".join(f"{name}{end}" for name in names).encode())
+    return path
+
+
+def save_mat(path: Path, **variables: object) -> Path:
+    """Write a MATLAB file, compressed as the published ones are."""
+    from scipy.io import savemat
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    savemat(path, variables, do_compression=True)
+    return path
+
+
+def strip(values: list[int] | range, dtype: type[np.unsignedinteger] = np.uint8) -> NDArray[np.unsignedinteger]:
+    """Label values in one row, twice, so that height and width differ."""
+    return np.tile(np.array(values, dtype), (2, 1))
+
+
+def jpeg(path: Path, width: int, height: int = 2) -> Path:
+    """A picture of this size."""
+    return save(path, photo(height, width))

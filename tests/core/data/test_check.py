@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from segkd.data import open_dataset
-from segkd.data.check import check_dataset, open_splits, shared_names
+from segkd.data.check import check_dataset, open_splits, shared_names, unexpected_counts
 from segkd.errors import SegkdError
 from tests.core.data.files import cityscapes, cut_short, folder, photo, save
 
@@ -94,3 +94,13 @@ def test_images_in_two_splits_are_found(tmp_path) -> None:
     (problem,) = shared_names(splits)
     assert problem.path == tmp_path / "images/val/b.png"
     assert "split train has an image named b too" in problem.what
+
+
+def test_parts_of_published_splits_are_noticed(tmp_path) -> None:
+    root = cityscapes(tmp_path, ["ulm_000000_000019"])
+    splits, _ = open_splits(f"cityscapes:{root}", "val")
+    assert unexpected_counts(splits) == ["split val has 1 images, the published one 500"]
+    chosen, _ = open_splits(f"cityscapes:{root},frames=:1", "val")
+    assert unexpected_counts(chosen) == []
+    own, _ = open_splits(f"folder:{folder(tmp_path / 'own', NAMES)}", "val")
+    assert unexpected_counts(own) == []

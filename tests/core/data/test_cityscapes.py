@@ -85,14 +85,61 @@ def test_missing_partners_stop_training_and_name_the_first_and_the_count(tmp_pat
     assert len(loose.problems) == 2
 
 
+def test_coarse_annotations(tmp_path) -> None:
+    name = "ulm_000000_000019"
+    for split in ("train", "train_extra"):
+        save(tmp_path / f"leftImg8bit/{split}/ulm/{name}_leftImg8bit.png", photo())
+        save(tmp_path / f"gtCoarse/{split}/ulm/{name}_gtCoarse_labelIds.png", np.full((12, 16), 33, np.uint8))
+    save(tmp_path / f"gtFine/train/ulm/{name}_gtFine_labelIds.png", np.full((12, 16), 7, np.uint8))
+    for spec, split, value, count in (
+        ("", "train", 0, 2975),
+        (",quality=fine", "train", 0, 2975),
+        (",quality=coarse", "train", 18, 2975),
+        ("", "train_extra", 18, 19998),
+    ):
+        dataset = open_dataset(f"cityscapes:{tmp_path}{spec}", split)
+        assert dataset.ids == [name]
+        assert (dataset.read(0).mask == value).all()
+        assert dataset.expected_count == count
+    assert dataset.form == "*_gtCoarse_labelIds.png, as distributed"
+    with pytest.raises(SegkdError, match=r"no folder .*gtFine/train_extra"):
+        open_dataset(f"cityscapes:{tmp_path},quality=fine", "train_extra")
+
+
+def test_the_test_split_is_frames_with_known_classes(tmp_path) -> None:
+    cityscapes(tmp_path, ["berlin_000001_000019", "berlin_000000_000019"], split="test", value=0)
+    dataset = open_dataset(f"cityscapes:{tmp_path},frames=:1", "test")
+    assert dataset.ids == ["berlin_000000_000019"]
+    assert not dataset.has_masks
+    assert dataset.labels == LABEL_SPACE
+    assert dataset.read_image(0).shape == (12, 16, 3)
+    assert dataset.fingerprint()
+    assert open_dataset(f"cityscapes:{tmp_path}", "test").expected_count == 1525
+    with pytest.raises(SegkdError, match="the labels of this split are not public"):
+        dataset.read_mask(0)
+
+
+def test_file_values_are_label_ids(tmp_path) -> None:
+    cityscapes(tmp_path, ["ulm_000000_000019"], suffix="labelTrainIds", value=18)
+    dataset = open_dataset(f"cityscapes:{tmp_path}")
+    assert dataset.form == "*_gtFine_labelTrainIds.png, made by cityscapesScripts"
+    assert dataset.file_values == tuple(TRAIN_IDS)
+
+
 def test_what_is_not_there_is_named(tmp_path) -> None:
     with pytest.raises(SegkdError, match=r"no folder .*leftImg8bit/val"):
         Cityscapes(tmp_path, split="val")
     cityscapes(tmp_path, ["ulm_000000_000019"])
     with pytest.raises(SegkdError, match=r"no folder .*leftImg8bit/train"):
         Cityscapes(tmp_path, split="train")
-    with pytest.raises(SegkdError, match="test split are not public; use train or val"):
+    with pytest.raises(SegkdError, match=r"no folder .*leftImg8bit/test"):
         Cityscapes(tmp_path, split="test")
+    with pytest.raises(SegkdError, match=r"no folder .*gtCoarse/val; Cityscapes has leftImg8bit/val and gtCoarse/val"):
+        Cityscapes(tmp_path, quality="coarse")
+    with pytest.raises(
+        SegkdError, match="unknown value of the Cityscapes option quality 'corse'; did you mean 'coarse'"
+    ):
+        Cityscapes(tmp_path, quality="corse")
     with pytest.raises(SegkdError, match="unknown value of the Cityscapes option labels 'id'; did you mean 'ids'"):
         Cityscapes(tmp_path, labels="id")
     (tmp_path / "gtFine/val/ulm/ulm_000000_000019_gtFine_labelIds.png").unlink()

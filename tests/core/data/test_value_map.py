@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from segkd.data.base import DataFileError
-from segkd.data.value_map import ColourMap, ValueMap
+from segkd.data.value_map import ColourMap, ValueMap, WideValueMap
 
 MASK = Path("m.png")
 
@@ -32,6 +32,23 @@ def test_undeclared_values_are_named() -> None:
 def test_a_full_table_has_nothing_undeclared() -> None:
     values = np.arange(256, dtype=np.uint8).reshape(16, 16)
     np.testing.assert_array_equal(ValueMap({v: v for v in range(256)}).apply(values, MASK, ""), values)
+
+
+@pytest.mark.parametrize("dtype", [np.uint16, np.int32, np.uint64])
+def test_wide_values_are_looked_up(dtype) -> None:
+    table = WideValueMap({0: 255, 300: 0, 459: 1})
+    found = table.apply(np.array([[0, 300], [459, 300]], dtype), MASK, "declare it")
+    assert found.dtype == np.uint8
+    np.testing.assert_array_equal(found, [[255, 0], [1, 0]])
+    with pytest.raises(DataFileError, match=r"m\.png: undeclared values 1, 460, 65535; declare them"):
+        table.apply(np.array([[0, 1, 65535, 460]], dtype), MASK, "declare them")
+
+
+def test_wide_tables_take_bytes_too() -> None:
+    table = WideValueMap({0: 255, 7: 0, 300: 1})
+    np.testing.assert_array_equal(table.apply(np.array([[7, 0]], np.uint8), MASK, ""), [[0, 255]])
+    with pytest.raises(DataFileError, match="undeclared value 44; declare it"):
+        table.apply(np.array([[44]], np.uint8), MASK, "declare it")
 
 
 def test_colours_are_looked_up() -> None:
