@@ -8,7 +8,7 @@ INSTALLED := .venv/.installed
 CONSTRAINTS := $(shell $(PYTHON) -c 'import sys; print("constraints-3.10.txt" if sys.version_info[:2] == (3, 10) else "constraints.txt")' 2>/dev/null || echo constraints.txt)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup quickstart test test-long lint check format clean
+.PHONY: help setup quickstart test test-long test-timm lint check format clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name text; do printf '%-12s %s\n' "$$name" "$$text"; done
@@ -35,6 +35,18 @@ test: $(INSTALLED) ## The tests, without the long ones
 
 test-long: $(INSTALLED) ## The long tests: whole runs
 	$(BIN)/pytest -m long
+
+# timm needs torchvision, and torchvision the full build of torch: an environment of its own.
+.venv-timm/.installed: pyproject.toml $(CONSTRAINTS) constraints-timm.txt
+	@echo "segkd: installing into .venv-timm (6 GB: full torch, torchvision, timm)" >&2
+	@$(PYTHON) -m venv .venv-timm
+	@grep -v '^torch==' $(CONSTRAINTS) | cat - constraints-timm.txt > .venv-timm/constraints.txt
+	@.venv-timm/bin/python -m pip install -qq --disable-pip-version-check -c .venv-timm/constraints.txt \
+		-e '.[train,export,timm]' hypothesis pytest pytest-timeout
+	@touch $@
+
+test-timm: .venv-timm/.installed ## The tests of timm's encoders, in .venv-timm
+	.venv-timm/bin/pytest tests/timm
 
 lint: $(INSTALLED) ## ruff and mypy
 	$(BIN)/ruff check

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from segkd.errors import SegkdError
 from segkd.files import read_json, sha256_file, write_json
@@ -59,13 +59,61 @@ class Input(Part):
     """The graph's input: frames as a camera gives them."""
 
     name: str
-    layout: Literal["NHWC"] = "NHWC"
+    layout: Literal["NHWC", "NHW"] = "NHWC"
+    """NHW is NV12: (N, height * 3/2, width), the luma rows, then half as many rows of interleaved U and V."""
     dtype: Literal["uint8"] = "uint8"
-    color: Literal["RGB"] = "RGB"
+    color: Literal["RGB", "BGR", "NV12"] = "RGB"
+    yuv: Literal["bt601", "bt709", "bt601-full", "bt709-full"] | None = None
+    """How NV12 codes colours; without ``-full``, luma 16..235 and chroma 16..240."""
+    height_px: int = Field(ge=1)
+    """Height of the frame."""
+    width_px: int = Field(ge=1)
+    """Width of the frame."""
+    batch: int | None = Field(default=1, ge=1)
+    """Frames per call; None when ``batch_range`` says how many go."""
+    batch_range: tuple[int, int] | None = None
+    """Smallest and largest number of frames per call."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> Input:
+        if (self.color == "NV12") != (self.yuv is not None) or (self.color == "NV12") != (self.layout == "NHW"):
+            raise ValueError(f"layout {self.layout} and yuv {self.yuv} do not go with color {self.color}")
+        if self.color == "NV12" and (self.height_px % 2 or self.width_px % 2):
+            raise ValueError(f"NV12 frames have even sides, not {self.height_px}x{self.width_px}")
+        return self
+
+
+class Box(Part):
+    """A rectangle of pixels."""
+
+    top_px: int = Field(ge=0)
+    left_px: int = Field(ge=0)
     height_px: int = Field(ge=1)
     width_px: int = Field(ge=1)
-    batch: int | None = Field(default=1, ge=1)
-    """Frames per call; None when any number goes."""
+
+
+class Geometry(Part):
+    """How the graph brings the frame to the network's size, and at which size it labels."""
+
+    height_px: int = Field(ge=1)
+    """Height that the network sees."""
+    width_px: int = Field(ge=1)
+    """Width that the network sees."""
+    resize: Literal["stretch", "letterbox"]
+    """Bilinear, pixel centres aligned, not antialiased; a letterbox is filled with the normalisation's mean."""
+    content: Box
+    """Where the frame lies in what the network sees."""
+    labels: Literal["frame", "graph"]
+    """Labels at the frame's size, without the letterbox, or at the network's."""
+
+    def labels_px(self, frame: Input) -> tuple[int, int]:
+        """Height and width of the labels."""
+        return (frame.height_px, frame.width_px) if self.labels == "frame" else (self.height_px, self.width_px)
+
+    def content_px(self) -> tuple[int, int, int, int] | None:
+        """Top, left, height and width of the part of the labels that the frame fills; None for all."""
+        box = (self.content.top_px, self.content.left_px, self.content.height_px, self.content.width_px)
+        return None if self.labels == "frame" or box == (0, 0, self.height_px, self.width_px) else box
 
 
 class Output(Part):
@@ -99,6 +147,34 @@ class Variant(Part):
     opset: int
     sha256: Sha256
     bytes: int = Field(ge=1)
+    activations: Literal["s8", "u8"] | None = None
+    """Of an int8 variant: symmetric and signed, as TensorRT takes them, or unsigned, as CPUs do."""
+    float_layers: list[str] = Field(default_factory=list)
+    """Layers of an int8 variant that stayed in float because of what they cost."""
+
+
+class Calibration(Part):
+    """What the ranges of the int8 variants come from."""
+
+    data: str
+    """Name of the data set."""
+    fingerprint: str
+    ids: list[str] = Field(min_length=1)
+    """The frames that gave the ranges."""
+    sha256: Sha256
+    """Hash of the ids and of the frames' bytes, in their order."""
+    held_out: list[str]
+    """Training frames that chose the method and the layers that stay in float; none of them gave a range."""
+    method: Literal["minmax", "percentile", "entropy"]
+    chosen: Literal["auto", "asked"]
+    scores: dict[str, dict[str, float | None]]
+    """Method -> what its int8 variants reach on the held-out frames, the worse of both."""
+    min_agreement: float
+    """Smallest share of held-out pixels with the label of the float32 graph that was allowed, 0..1."""
+    max_drop: float | None = None
+    """Largest loss of mIoU on the held-out frames that was allowed, in points; None for any."""
+    reached: dict[str, float | None]
+    """What the int8 variants that were written reach, the worse of both."""
 
 
 class Reference(Part):
@@ -122,11 +198,13 @@ class Manifest(Part):
     label_space: Labels
     input: Input
     outputs: Outputs
+    geometry: Geometry | None = None
+    """None: the network sees the frame at its own size."""
     normalisation: Normalisation
     variants: dict[str, Variant] = Field(min_length=1)
     reference: Reference | None = None
-    calibration: list[str] = Field(default_factory=list)
-    """Ids of the frames that calibrated int8 variants."""
+    calibration: Calibration | None = None
+    """None without int8 variants."""
     tools: dict[str, str | None] = Field(default_factory=dict)
     """Versions of the libraries that made the graphs."""
     files: dict[RelativePath, Sha256]

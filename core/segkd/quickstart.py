@@ -177,7 +177,7 @@ def _pictures(out: Path) -> list[dict[str, str]]:
         name, mask = dataset.ids[index], dataset.mask_path(index)
         row = {"id": name, "image": str(dataset.image_path(index).relative_to(out))}
         row["truth"] = str(mask.relative_to(out)) if mask else ""
-        row |= {run: f"predictions/{run}/{name}.png" for run in ("student", "distilled", "teacher")}
+        row |= {run: f"predictions/{run}/{name}_pred_labelIds.png" for run in ("student", "distilled", "teacher")}
         rows.append(row)
     return rows
 

@@ -6,49 +6,21 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from segkd.errors import SegkdError, unknown_name
-from segkd.options import parse_size
+from segkd.presets import PIPELINES, SCHEDULES, fill_from, known_preset
+from segkd.recipe_extends import read_layers
 from segkd.recipe_problems import Places, apply_overrides, explain
-from segkd.yaml_lines import read_yaml, write_yaml
+from segkd.recipe_values import as_named, as_range, as_size
+from segkd.yaml_lines import write_yaml
 
 SCHEMA = 1
 
-
-def _named(value: Any) -> Any:
-    """A part as ``name`` or ``{name: options}``; an empty option list becomes {}."""
-    if isinstance(value, str) and value:
-        return value
-    if isinstance(value, dict) and len(value) == 1:
-        ((name, options),) = value.items()
-        if options is None or isinstance(options, dict):
-            return {name: options or {}}
-        raise ValueError(f"the options of {name} must be key: value pairs, got {options!r}")
-    raise ValueError(f"expected a name, or one name with its options ({{name: {{key: value}}}}), got {value!r}")
-
-
-def _size(value: Any) -> Any:
-    """``96x192`` or ``[96, 192]``."""
-    if isinstance(value, str):
-        return parse_size(value)
-    if isinstance(value, (list, tuple)) and len(value) == 2 and all(type(n) is int and n > 0 for n in value):
-        return tuple(value)
-    raise ValueError(f"expected height and width in pixels, as 512x1024 or [512, 1024], got {value!r}")
-
-
-def _range(value: Any) -> Any:
-    """``[0.5, 2.0]``."""
-    numbers = isinstance(value, (list, tuple)) and all(type(n) in (int, float) for n in value)
-    if not numbers or len(value) != 2 or not 0 < value[0] <= value[1]:
-        raise ValueError(f"expected two positive numbers, the smaller one first, as [0.5, 2.0], got {value!r}")
-    return tuple(value)
-
-
 # A part written as `name` or as `name: {option: value}`.
-Named = Annotated[str | dict[str, dict[str, Any]], BeforeValidator(_named)]
-Size = Annotated[tuple[int, int], BeforeValidator(_size)]
-Range = Annotated[tuple[float, float], BeforeValidator(_range)]
+Named = Annotated[str | dict[str, dict[str, Any]], BeforeValidator(as_named)]
+Size = Annotated[tuple[int, int], BeforeValidator(as_size)]
+Range = Annotated[tuple[float, float], BeforeValidator(as_range)]
 
 
 class Part(BaseModel):
@@ -69,18 +41,20 @@ class DataPart(Part):
     unlabelled: str | None = None
     """Frames without labels that the teacher labels softly; half of each batch comes from here."""
     cache: str | None = None
-    """Folder for a decoded copy."""
+    """Folder for a decoded copy of every data set: made once, then mapped into memory."""
+    skip_damaged: bool = False
+    """Leave out training files that cannot be read, and count them; otherwise the first one ends the run."""
 
 
 class TeacherPart(Part):
     """The network to learn from."""
 
     model: str | None = None
-    """A run folder or a model's name."""
+    """A run folder, a model's name, hf:, timm: or torch: with what to open, or an ONNX file."""
     weights: str | None = None
     """Weights file for a model's name."""
-    class_map: dict[str, str] | None = None
-    """Teacher class -> student class."""
+    class_map: dict[str, str | None] | None = None
+    """Teacher class -> class of the data, or null for one that is left out; equal names need not be listed."""
 
 
 class StudentPart(Part):
@@ -91,27 +65,71 @@ class StudentPart(Part):
     weights: str | None = None
     """Weights of the whole network to start from."""
     backbone_weights: str | None = None
-    """Weights of the backbone to start from."""
+    """Weights of the backbone to start from: a file, or a name of ``segkd weights list``."""
+    from_scratch: bool | None = None
+    """Whether random initial weights are meant: false refuses to start without weights, as published recipes do."""
 
 
 class AugmentPart(Part):
     """Geometry on the host, colour on the device."""
 
+    pipeline: str | None = None
+    """A published pipeline (mmseg, cirkd, attnfd; ``segkd recipe presets``) for the keys that are not given."""
+    file: str | None = None
+    """A YAML file of albumentations transforms; becomes ``transforms``."""
+    transforms: list[Named] | None = None
+    """Albumentations transforms, ``{Name: {argument: value}}``, in place of scale, flip, cat_max_ratio and padding."""
     crop: Size | None = None
     """Height and width in pixels of a training crop; by default the whole image."""
     scale: Range = (0.5, 2.0)
     """Range of the random scale."""
+    scale_step: float | None = Field(default=None, gt=0)
+    """Distance of the scales that are drawn, from the smallest on; by default every scale of the range."""
+    short_side: int | None = Field(default=None, ge=1)
+    """Short side in pixels of an image at scale 1; by default its own."""
+    long_side: int | None = Field(default=None, ge=1)
+    """Limit in pixels of the long side at scale 1."""
     flip: float = Field(default=0.5, ge=0, le=1)
     """Probability of a horizontal flip."""
     cat_max_ratio: float = Field(default=0.75, gt=0, le=1)
     """Crops in which one class exceeds this share are drawn again (up to 10 times); 1 turns it off."""
+    pad_label: int = Field(default=255, ge=0, le=255)
+    """Label of what lies beyond the image; 255 = ignored."""
     photometric: bool = True
     """Brightness, contrast, saturation and hue as mmsegmentation distorts them, on the device."""
+    blur: float = Field(default=0.0, ge=0, le=1)
+    """Probability of a Gaussian blur with a deviation of up to 1 pixel, on the device."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill(cls, values: Any) -> Any:
+        if not isinstance(values, Mapping):
+            return values
+        own = values.get("file") is not None or values.get("transforms") is not None
+        return {**({"photometric": False} if own else {}), **fill_from(PIPELINES, values.get("pipeline"), values)}
+
+    @field_validator("pipeline")
+    @classmethod
+    def _known_pipeline(cls, value: str | None) -> str | None:
+        return known_preset("pipeline", PIPELINES, value)
+
+    @model_validator(mode="after")
+    def _one_geometry(self) -> AugmentPart:
+        given = [key for key in ("pipeline", "file", "transforms") if getattr(self, key) is not None]
+        if len(given) > 1:
+            raise ValueError(f"{' and '.join(given)} exclude each other; keep one")
+        replaced = ("scale", "scale_step", "short_side", "long_side", "flip", "cat_max_ratio", "pad_label")
+        said = [key for key in replaced if getattr(self, key) != type(self).model_fields[key].default]
+        if said and given and given != ["pipeline"]:
+            raise ValueError(f"{given[0]} takes the place of {', '.join(said)}; leave out one or the other")
+        return self
 
 
 class TrainPart(Part):
     """The optimisation."""
 
+    preset: str | None = None
+    """A published schedule (``segkd recipe presets``), such as mmseg-80k, for the keys that are not given."""
     iters: int = Field(default=40000, ge=1)
     batch: int = Field(default=8, ge=1)
     """Images per step on each device; with unlabelled frames, half of them are those."""
@@ -127,11 +145,23 @@ class TrainPart(Part):
     """poly, or ``{poly: {power: 0.9, min_lr: 0.0001}}``."""
     warmup_iters: int = Field(default=0, ge=0)
     loss: Named = "ce"
-    class_weights: list[float] | Literal["auto"] | None = None
+    """ce, or ohem, or ``{ohem: {threshold: 0.7, min_kept: 100000}}``: only the hard pixels count."""
+    class_weights: list[float] | Literal["auto", "cityscapes"] | None = None
+    """One per class; auto (median frequency of the training masks) or cityscapes (the published list)."""
     amp: Literal["off", "fp16", "bf16"] = "off"
     seed: int = Field(default=0, ge=0)
     devices: int = Field(default=1, ge=1)
     nodes: int = Field(default=1, ge=1)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill(cls, values: Any) -> Any:
+        return fill_from(SCHEDULES, values.get("preset"), values) if isinstance(values, Mapping) else values
+
+    @field_validator("preset")
+    @classmethod
+    def _known_preset(cls, value: str | None) -> str | None:
+        return known_preset("preset", SCHEDULES, value)
 
 
 class EvalPart(Part):
@@ -140,23 +170,34 @@ class EvalPart(Part):
     every: int | None = Field(default=None, ge=1)
     """Iterations between validations; by default a tenth of the run."""
     mode: Literal["whole", "slide"] = "whole"
-    protocol: Literal["mmseg", "cirkd", "attnfd"] = "mmseg"
+    """The whole image at once, or a sliding window."""
+    crop: Size | None = None
+    """Height and width of the sliding window in pixels; by default the training crop."""
+    stride: Size | None = None
+    """Vertical and horizontal distance of windows in pixels; by default two thirds of the crop."""
+    protocol: Literal["mmseg", "cirkd", "attnfd"] | None = None
+    """Whose rules; by default images and labels at their own size, with mmsegmentation's means."""
 
 
 class ExportPart(Part):
     """The deployed graph."""
 
     imgsz: Size | None = None
-    """Height and width in pixels; by default the size of the first validation image."""
+    """Height and width in pixels that the network sees; by default the size of the first validation image."""
     frame: Size | None = None
-    precisions: list[Literal["fp32", "fp16", "int8"]] = ["fp32"]
+    """Height and width in pixels of the camera's frame, which the graph resizes; by default the network's."""
+    precisions: list[Literal["fp32", "fp16", "int8"]] = Field(default=["fp32"], min_length=1)
+    """int8 writes ``int8`` for TensorRT and ``int8-cpu``."""
     calibration: str | None = None
+    """Training images that int8 is calibrated on; by default ``data.train`` and ``data.unlabelled``."""
 
 
 class Recipe(Part):
     """A whole run. ``segkd recipe show NAME`` prints one, ``segkd recipe check FILE`` tests one."""
 
     schema_: int = Field(default=SCHEMA, alias="schema")
+    experiment: str | None = None
+    """Published experiment that this is a run of; its numbers are shown beside ours (``segkd list recipes``)."""
     data: DataPart = DataPart()
     teacher: TeacherPart = TeacherPart()
     student: StudentPart = StudentPart()
@@ -177,17 +218,8 @@ class Recipe(Part):
 
 # Keys that the schema fixes but nothing acts on: the values they may have. Any other one is refused by name.
 NOT_YET: dict[str, tuple[Any, ...]] = {
-    "data.cache": (None,),
-    "teacher.class_map": (None,),
-    "train.loss": ("ce", {"ce": {}}),
-    "train.class_weights": (None,),
     "train.devices": (1,),
     "train.nodes": (1,),
-    "eval.mode": ("whole",),
-    "eval.protocol": ("mmseg",),
-    "export.frame": (None,),
-    "export.precisions": (["fp32"],),
-    "export.calibration": (None,),
     "gates": (None,),
 }
 
@@ -210,7 +242,7 @@ def recipe_names() -> dict[str, Path]:
         folder = Path(str(importlib.resources.files("segkd_distill"))) / "recipes"
     except ModuleNotFoundError:
         return {}
-    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+    return {path.stem: path for path in sorted(folder.glob("*.yaml"), key=lambda path: path.stem)}
 
 
 def recipe_path(path_or_name: str | Path) -> Path:
@@ -231,7 +263,7 @@ def recipe_path(path_or_name: str | Path) -> Path:
 
 
 def load_recipe(path_or_name: str | Path, overrides: Iterable[str] = ()) -> Recipe:
-    """Read a recipe file or a shipped recipe.
+    """Read a recipe file or a shipped recipe, with what it extends.
 
     Args:
         path_or_name: a YAML file, or a name of ``segkd list recipes``.
@@ -240,16 +272,8 @@ def load_recipe(path_or_name: str | Path, overrides: Iterable[str] = ()) -> Reci
     Raises:
         SegkdError: ``file:line: key: ...`` for anything that is wrong in it.
     """
-    path = recipe_path(path_or_name)
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise SegkdError(f"{path}: cannot be read ({error})") from error
-    mapping, lines = read_yaml(text, str(path))
-    if mapping is not None and not isinstance(mapping, dict):
-        raise SegkdError(f"{path}: a recipe is made of key: value sections, this file holds {type(mapping).__name__}")
-    places = Places(str(path), {key: f"{path}:{line}" for key, line in lines.items()})
-    return _validate(mapping or {}, overrides, places)
+    mapping, places = read_layers(recipe_path(path_or_name), recipe_path)
+    return _validate(mapping, overrides, places)
 
 
 def parse_recipe(mapping: Mapping[str, Any], overrides: Iterable[str] = (), source: str = "recipe") -> Recipe:

@@ -8,7 +8,11 @@ from pathlib import Path
 
 from segkd.data.base import DATASETS, parse_spec
 from segkd.errors import SegkdError, unknown_name
+from segkd.published import published_numbers
 from segkd.recipe import Recipe, split_named
+
+# Prefixes of networks that were built elsewhere; what comes after them is checked where they are opened.
+FOREIGN_MODELS = ("hf:", "timm:", "torch:")
 
 # Tables of another room, which core names and never imports by itself.
 MODELS_TABLE = ("segkd_distill.models.zoo", "MODELS")
@@ -32,13 +36,19 @@ def check_names(recipe: Recipe, source: str) -> bool:
         spec = getattr(recipe.data, key)
         if spec is not None:
             _check_spec(spec, f"{source}: data.{key}")
+    try:
+        published_numbers(recipe)
+    except SegkdError as error:
+        raise SegkdError(f"{source}: {error}") from error
     if importlib.util.find_spec("torch") is None:
         return False
     models, methods = _table(*MODELS_TABLE), _table(*METHODS_TABLE)
-    if recipe.student.model is not None and recipe.student.model not in models:
-        raise SegkdError(f"{source}: student.model: {unknown_name('model', recipe.student.model, models)}")
+    student = recipe.student.model
+    if student is not None and student not in models and not student.startswith(FOREIGN_MODELS):
+        raise SegkdError(f"{source}: student.model: {unknown_name('model', student, models)}")
     teacher = recipe.teacher.model
-    if teacher is not None and teacher not in models and not Path(teacher).expanduser().exists():
+    foreign = teacher is not None and teacher.startswith(FOREIGN_MODELS)
+    if teacher is not None and not foreign and teacher not in models and not Path(teacher).expanduser().exists():
         raise SegkdError(
             f"{source}: teacher.model: {unknown_name('model', teacher, models)} (and there is no run folder {teacher})"
         )

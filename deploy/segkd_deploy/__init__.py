@@ -1,1 +1,22 @@
-"""Running, comparing, timing and releasing exported graphs; no torch, no data set needed."""
+"""Running, comparing, timing and releasing exported graphs; no torch, no data set needed.
+
+``from segkd_deploy import load; labels = load("artifact/")(frame)`` is the product's way in: ``segkd_deploy.runtime``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from segkd_deploy.runtime import load
+
+__all__ = ["load"]
+
+
+def __getattr__(name: str) -> Any:
+    """``load``, imported when it is asked for: the command line's help needs none of it."""
+    if name == "load":
+        from segkd_deploy.runtime import load
+
+        return load
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -16,14 +16,17 @@ from segkd.manifest import FILE_NAME, Manifest, load_manifest, verify_files
 from segkd.manifest import Reference as RecordedReference
 from segkd_deploy.runners.base import RunnerSpec
 
+# Providers of onnxruntime that run on the CPU.
+CPU_PROVIDERS = frozenset({"cpu", "openvino"})
+
 
 @dataclass(frozen=True)
 class Reference:
     """The recorded frames and what was said of them when the graphs were made.
 
     Attributes:
-        frames: uint8 RGB (N, height, width, 3).
-        truth: uint8 (N, height, width), 255 = ignore.
+        frames: uint8 as the graph takes them, RGB (N, height, width, 3) unless the manifest says otherwise.
+        truth: uint8 (N, height, width) at the size of the graph's labels, 255 = ignore.
         student: uint8 (N, height, width), labels of the source network.
         margins: float16 (N, height, width), its largest minus its second largest logit.
         teacher: uint8 (N, height, width), labels of the teacher; None if there was none.
@@ -59,8 +62,18 @@ class Artifact:
 
     def spec(self) -> RunnerSpec:
         """Shapes of the graphs."""
-        shape = self.manifest.input
-        return RunnerSpec(shape.batch, shape.height_px, shape.width_px, len(self.class_names))
+        frame, geometry = self.manifest.input, self.manifest.geometry
+        labels_px = None if geometry is None else geometry.labels_px(frame)
+        return RunnerSpec(
+            frame.batch,
+            frame.height_px,
+            frame.width_px,
+            len(self.class_names),
+            color=frame.color,
+            yuv=frame.yuv,
+            labels_px=None if labels_px == (frame.height_px, frame.width_px) else labels_px,
+            content_px=None if geometry is None else geometry.content_px(),
+        )
 
     def variants(self, asked: Sequence[str] = ()) -> list[str]:
         """The variants asked for, or all.
@@ -72,6 +85,24 @@ class Artifact:
             self.manifest.variant(name)
         return list(asked) or list(self.manifest.variants)
 
+    def variant_for(self, precision: str, runtime: str = "onnxruntime", provider: str = "cpu") -> str:
+        """The variant of a precision that a runtime runs best.
+
+        int8 has two forms: ``int8`` is all that TensorRT takes, ``int8-cpu`` is what CPUs have instructions for.
+
+        Raises:
+            SegkdError: if the artifact has no variant of this precision.
+        """
+        found = [name for name, variant in self.manifest.variants.items() if variant.precision == precision]
+        if not found:
+            precisions = sorted({variant.precision for variant in self.manifest.variants.values()})
+            raise SegkdError(
+                f"{self.folder}: the artifact has no {precision} variant, only {', '.join(precisions)}; "
+                f"make it with `segkd export RUN --precision {precision}`"
+            )
+        wanted = f"{precision}-cpu" if runtime == "onnxruntime" and provider in CPU_PROVIDERS else precision
+        return wanted if wanted in found else found[0]
+
     def graph(self, variant: str) -> Path:
         """The file of a variant.
 
@@ -81,13 +112,12 @@ class Artifact:
         return self.folder / self.manifest.variant(variant).file
 
     def frames(self) -> NDArray[np.uint8]:
-        """The reference frames, uint8 RGB (N, height, width, 3).
+        """The reference frames, uint8, of the shape ``spec().frames_shape(N)``.
 
         Raises:
             SegkdError: if the artifact has none, or they have another shape than the manifest says.
         """
-        shape = self.manifest.input
-        return self._array("frames", np.dtype(np.uint8), (shape.height_px, shape.width_px, 3))
+        return self._array("frames", np.dtype(np.uint8), self.spec().frames_shape(1)[1:])
 
     def reference(self) -> Reference:
         """The reference frames with their labels.
@@ -95,7 +125,7 @@ class Artifact:
         Raises:
             SegkdError: if the artifact has none, or they have other shapes than the manifest says.
         """
-        size = (self.manifest.input.height_px, self.manifest.input.width_px)
+        size = self.spec().labels_shape(1)[1:]
         label = np.dtype(np.uint8)
         recorded = self._recorded()
         return Reference(

@@ -96,7 +96,7 @@ def measure(
 
     Args:
         runner: an open runner.
-        frames: uint8 RGB (N, height, width, 3), at least one.
+        frames: uint8, at least one, of the shape ``runner.spec.frames_shape(N)``.
         iterations: time at least this many calls ...
         duration_s: ... and at least this many seconds.
         warmup_iterations: at least this many calls before ...
@@ -112,7 +112,7 @@ def measure(
         np.ascontiguousarray(frames.take(range(start, start + batch), axis=0, mode="wrap"))
         for start in range(0, len(frames), batch)
     ]
-    out = np.empty((batch, runner.spec.height_px, runner.spec.width_px), np.uint8)
+    out = np.empty(runner.spec.labels_shape(batch), np.uint8)
     collecting = gc.isenabled()
     gc.collect()
     gc.disable()
@@ -205,7 +205,7 @@ def bench_artifact(
             warmup_iterations=settings.warmup_iterations,
             warmup_s=settings.warmup_s,
         )
-    device["cpu_mhz_after"] = cpu_mhz()
+    device |= {"cpu_mhz_after": cpu_mhz(), "sm": used.get("sm"), "cuda": used.get("cuda_runtime")}
     cold = measure_cold_start(
         graph, spec, runtime=runtime, provider=provider, threads=threads, repetitions=settings.cold_starts
     )
@@ -218,9 +218,9 @@ def bench_artifact(
         "artifact": _artifact(artifact, variant),
         "runtime": used,
         "device": device,
-        "method": _method(timing, settings),
+        "method": _method(timing, settings, cuda_graph=bool(used.get("cuda_graph"))),
         **_results(timing),
-        **_resources(cold),
+        **_resources(cold, used.get("engine", {})),
         "valid": not invalid,
         "invalid_reasons": invalid,
         "warnings": warnings,
@@ -251,13 +251,13 @@ def _results(timing: Timing) -> dict[str, Any]:
     }
 
 
-def _resources(cold: dict[str, Any]) -> dict[str, Any]:
-    """Cold start and memory (bytes); what belongs to engines, sensors and device memory is None."""
+def _resources(cold: dict[str, Any], engine: dict[str, Any]) -> dict[str, Any]:
+    """Cold start and memory (bytes); what belongs to sensors is None, and to engines where there is none."""
     return {
-        "load": {**cold, "deserialize_ms": None, "context_ms": None, "build_s": None},
+        "load": {**cold, **{name: engine.get(name) for name in ("deserialize_ms", "context_ms", "build_s")}},
         "memory": {
-            "engine_bytes": None,
-            "device_bytes": None,
+            "engine_bytes": engine.get("bytes"),
+            "device_bytes": engine.get("device_bytes"),
             "rss_peak": cold["rss_peak_bytes"],
             "ram_delta": None,
         },
@@ -266,7 +266,7 @@ def _resources(cold: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _method(timing: Timing, settings: Settings) -> dict[str, Any]:
+def _method(timing: Timing, settings: Settings, *, cuda_graph: bool) -> dict[str, Any]:
     return {
         "scenario": "single_stream",
         "batch": timing.batch,
@@ -277,7 +277,7 @@ def _method(timing: Timing, settings: Settings) -> dict[str, Any]:
         "clock": "perf_counter",
         "includes_transfers": True,
         "includes_preprocess": False,
-        "cuda_graph": False,
+        "cuda_graph": cuda_graph,
         "spin_wait": None,
         "percentile": "nearest-rank",
         "cpu_affinity": sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None,

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from segkd.data import Dataset
 from segkd.errors import SegkdError
 from segkd.metrics import ConfusionMatrix
-from segkd_deploy.runners import Runner
+from segkd_deploy.camera import to_camera
+from segkd_deploy.runners import Runner, RunnerSpec
 
 
 def label_frames(runner: Runner, frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -18,10 +19,10 @@ def label_frames(runner: Runner, frames: NDArray[np.uint8]) -> NDArray[np.uint8]
 
     Args:
         runner: an open runner.
-        frames: uint8 RGB (N, height, width, 3) at the graph's size.
+        frames: uint8, of the shape ``runner.spec.frames_shape(N)``.
 
     Returns:
-        uint8 (N, height, width).
+        uint8, of the shape ``runner.spec.labels_shape(N)``.
     """
     batch = runner.spec.batch or 1
     parts = []
@@ -57,6 +58,19 @@ def resize_labels(labels: NDArray[np.uint8], height_px: int, width_px: int) -> N
     return np.asarray(cv2.resize(labels, (width_px, height_px), interpolation=cv2.INTER_NEAREST_EXACT), np.uint8)
 
 
+def frame_of(image: NDArray[np.uint8], spec: RunnerSpec) -> NDArray[np.uint8]:
+    """An RGB image (height, width, 3) as one frame of a graph, of the shape ``spec.frames_shape(1)[1:]``."""
+    return to_camera(resize_frame(image, spec.height_px, spec.width_px), spec.color, spec.yuv)
+
+
+def crop_content(labels: NDArray[np.uint8], spec: RunnerSpec) -> NDArray[np.uint8]:
+    """The part of labels (height, width) that the frame fills: what a letterbox added is left out."""
+    if spec.content_px is None:
+        return labels
+    top, left, height_px, width_px = spec.content_px
+    return labels[top : top + height_px, left : left + width_px]
+
+
 def evaluate_graph(
     runner: Runner,
     dataset: Dataset,
@@ -65,7 +79,8 @@ def evaluate_graph(
 ) -> ConfusionMatrix:
     """Score a graph on a whole data set.
 
-    Images are resized to the graph's size, labels back to the size of the truth.
+    Images are resized to the frame's size and get its colours; labels are resized back to the size of the truth,
+    without what a letterbox added.
 
     Args:
         runner: an open runner.
@@ -86,8 +101,8 @@ def evaluate_graph(
     batch = runner.spec.batch or 1
     for start in range(0, len(dataset), batch):
         samples = [dataset.read(index) for index in range(start, min(start + batch, len(dataset)))]
-        frames = np.stack([resize_frame(s.image, runner.spec.height_px, runner.spec.width_px) for s in samples])
+        frames = np.stack([frame_of(sample.image, runner.spec) for sample in samples])
         for sample, labels in zip(samples, label_frames(runner, frames), strict=True):
-            matrix.update(resize_labels(labels, *sample.mask.shape), sample.mask)
+            matrix.update(resize_labels(crop_content(labels, runner.spec), *sample.mask.shape), sample.mask)
         progress(len(samples))
     return matrix

@@ -10,7 +10,7 @@ import datetime
 import math
 import platform
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,16 +40,18 @@ class Limits:
     Attributes:
         agreement: smallest share of pixels with the source's label.
         miou_delta: largest difference of mIoU to the source, as a fraction.
+        gain_counts: whether a gain is a difference too: in a precision that should change nothing, it is a fault.
     """
 
     agreement: float
     miou_delta: float
+    gain_counts: bool = True
 
 
 LIMITS: dict[str, Limits] = {
     "fp32": Limits(agreement=0.9999, miou_delta=0.0005),
     "fp16": Limits(agreement=0.999, miou_delta=0.002),
-    "int8": Limits(agreement=0.99, miou_delta=0.01),
+    "int8": Limits(agreement=0.99, miou_delta=0.01, gain_counts=False),
 }
 
 
@@ -70,6 +72,7 @@ def validate_artifact(
     *,
     dataset: Dataset | None = None,
     dataset_name: str | None = None,
+    runtime: str = "onnxruntime",
     provider: str = "cpu",
     threads: int | None = None,
     progress: Callable[[int], None] = lambda images: None,
@@ -81,7 +84,8 @@ def validate_artifact(
         variants: which; all if empty.
         dataset: also score the graphs on this whole data set.
         dataset_name: how the data set was named.
-        provider: the provider of onnxruntime.
+        runtime: a key of ``RUNNERS``.
+        provider: the runtime's provider.
         threads: threads inside an operator.
         progress: called after every batch of the data set with the number of its images.
 
@@ -90,13 +94,13 @@ def validate_artifact(
 
     Raises:
         SegkdError: for an unknown variant, or an artifact without reference frames.
-        BackendMissing: if onnxruntime or the provider is not there.
+        BackendMissing: if the runtime or the provider is not there.
     """
     reference = artifact.reference()
     results: dict[str, dict[str, Any]] = {}
     for variant in artifact.variants(variants):
         spec = artifact.spec()
-        with open_runner(artifact.graph(variant), provider=provider, threads=threads, spec=spec) as runner:
+        with open_runner(artifact.graph(variant), runtime, provider=provider, threads=threads, spec=spec) as runner:
             result = compare_variant(artifact, variant, reference, runner)
             if dataset is not None:
                 result["whole_set"] = _whole_set(runner, dataset, dataset_name, artifact.class_names, progress)
@@ -125,6 +129,7 @@ def compare_variant(artifact: Artifact, variant: str, reference: Reference, runn
     """
     record = artifact.manifest.variant(variant)
     labels = label_frames(runner, reference.frames)
+    labels, reference = _content(labels, reference, runner.spec.content_px)
     flips = count_flips(labels, reference.student, reference.margins)
     source = _scores(reference.student, reference.truth, artifact)
     graph = _scores(labels, reference.truth, artifact)
@@ -152,6 +157,24 @@ def compare_variant(artifact: Artifact, variant: str, reference: Reference, runn
     }
     result["gates"] = _gates(result, limits_of(record.precision))
     return result
+
+
+def _content(
+    labels: NDArray[np.uint8], reference: Reference, box: tuple[int, int, int, int] | None
+) -> tuple[NDArray[np.uint8], Reference]:
+    """Labels and reference without what a letterbox added."""
+    if box is None:
+        return labels, reference
+    top, left, height_px, width_px = box
+    part = (slice(None), slice(top, top + height_px), slice(left, left + width_px))
+    cropped = replace(
+        reference,
+        truth=reference.truth[part],
+        student=reference.student[part],
+        margins=reference.margins[part],
+        teacher=None if reference.teacher is None else reference.teacher[part],
+    )
+    return labels[part], cropped
 
 
 def count_flips(labels: NDArray[np.uint8], source: NDArray[np.uint8], margins: NDArray[np.float16]) -> dict[str, int]:
@@ -215,9 +238,10 @@ def _whole_set(
 
 def _gates(result: dict[str, Any], limits: Limits) -> list[dict[str, Any]]:
     agreement, delta, finite = result["agreement"], result["miou"]["delta"], result["logits_finite"]
+    difference = abs(delta) if limits.gain_counts else -delta
     rows = [
         _gate("agreement", limits.agreement, agreement, agreement >= limits.agreement),
-        _gate("miou_delta", limits.miou_delta, delta, math.isfinite(delta) and abs(delta) <= limits.miou_delta),
+        _gate("miou_delta", limits.miou_delta, delta, math.isfinite(delta) and difference <= limits.miou_delta),
     ]
     return rows if finite is None else [*rows, _gate("logits_finite", True, finite, finite)]
 

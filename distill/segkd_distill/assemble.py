@@ -11,24 +11,28 @@ from typing import Any
 import torch
 from lightning_fabric import Fabric
 
-from segkd.data.base import Dataset, LabelSpace, open_dataset, parse_spec
+from segkd.data.base import Dataset, LabelSpace, parse_spec
 from segkd.errors import SegkdError
+from segkd.published import published_numbers
 from segkd.recipe import Recipe
 from segkd_distill.checkpoint import seed_random
-from segkd_distill.data.geometry import Geometry
+from segkd_distill.class_weights import class_weights
+from segkd_distill.data.augment import geometry_of, resolve_augment
 from segkd_distill.data.loader import BatchSource, split_rows
-from segkd_distill.data.memory import in_memory_if_small
+from segkd_distill.data.training_sets import open_training_sets
 from segkd_distill.device import place
 from segkd_distill.methods.base import Method
 from segkd_distill.methods.compose import build_composite
-from segkd_distill.models.checkpoints import load_backbone, load_into, load_tensors
+from segkd_distill.models.network import Network
 from segkd_distill.models.segmenter import Segmenter
+from segkd_distill.models.sources import absolute_model
 from segkd_distill.models.teachers import load_teacher
-from segkd_distill.models.zoo import MODELS, ModelConfig, build_model
+from segkd_distill.models.zoo import ModelConfig
 from segkd_distill.optim import Poly, build_optimizer, build_schedule
 from segkd_distill.precision import open_fabric
-from segkd_distill.runs import WEIGHTS
 from segkd_distill.step import DistillStep
+from segkd_distill.student import build_student, check_start
+from segkd_distill.task_loss import build_task_loss
 
 
 @dataclass
@@ -96,12 +100,14 @@ def resolve_recipe(recipe: Recipe) -> Recipe:
     """The recipe with its defaults that depend on other keys filled in, and its paths made absolute.
 
     Raises:
-        SegkdError: if training data or student are missing.
+        SegkdError: if training data or student are missing, the published experiment is unknown, or the section
+            ``augment`` does not fit the data set.
     """
     if recipe.data.train is None:
         raise SegkdError("no training data: give --data NAME:PATH, or data.train in the recipe")
     if recipe.student.model is None:
         raise SegkdError("no network to train: give --student NAME (`segkd list models`), or student.model")
+    published_numbers(recipe)
     values = recipe.model_dump(by_alias=True)
     data, teacher, student = values["data"], values["teacher"], values["student"]
     if data["val"] is None:
@@ -109,9 +115,15 @@ def resolve_recipe(recipe: Recipe) -> Recipe:
     for key in ("train", "val", "unlabelled"):
         if data[key] is not None:
             data[key] = _absolute_spec(data[key])
-    for section, key in ((teacher, "model"), (teacher, "weights"), (student, "weights"), (student, "backbone_weights")):
+    for section in (teacher, student):
+        if section["model"] is not None:
+            section["model"] = absolute_model(section["model"])
+    for section, key in ((teacher, "weights"), (student, "weights"), (student, "backbone_weights")):
         if section[key] is not None and Path(section[key]).expanduser().exists():
             section[key] = str(Path(section[key]).expanduser().absolute())
+    if data["cache"] is not None:
+        data["cache"] = str(Path(data["cache"]).expanduser().absolute())
+    values["augment"] = resolve_augment(recipe)
     return Recipe.model_validate(values)
 
 
@@ -135,42 +147,35 @@ def assemble(recipe: Recipe, device: torch.device, workers: int = 0) -> Assembly
         BackendMissing: if the device cannot do the precision.
     """
     check_teaching(recipe)
+    check_start(recipe.student)
     rows = split_rows(recipe.train.batch, recipe.data.unlabelled is not None)
     fabric = open_fabric(device, recipe.train.amp)
-    train, val, unlabelled = _open_data(recipe)
+    data = open_training_sets(recipe.data, workers=workers)
     seed_random(recipe.train.seed)
-    student, config = _build_student(recipe, train.labels.num_classes)
-    crop = recipe.augment.crop or train.read_image(0).shape[:2]
+    student, config = build_student(recipe.student, data.train.labels.num_classes)
+    crop = recipe.augment.crop or data.first_image_px
     if rows.total == 1:
         _check_single_image(student, crop)
-    teacher, method = _build_teaching(recipe, student, train.labels)
+    teacher, method = _build_teaching(recipe, student, data.train.labels)
     teacher = place(teacher, device) if teacher is not None else None
-    step = fabric.setup_module(place(DistillStep(student, teacher, method, mixed=rows.unlabelled > 0), device))
+    task_loss = build_task_loss(recipe.train.loss, class_weights(recipe.train.class_weights, data.train))
+    joined = DistillStep(student, teacher, method, mixed=rows.unlabelled > 0, task_loss=task_loss)
+    step = fabric.setup_module(place(joined, device))
     adversary_optimizer = method.adversary_optimizer() if method is not None else None
-    fill = [round(value) for value in config.mean]
-    geometry = Geometry(
-        crop=(crop[0], crop[1]),
-        scale=recipe.augment.scale,
-        flip=recipe.augment.flip,
-        cat_max_ratio=recipe.augment.cat_max_ratio,
-        fill=(fill[0], fill[1], fill[2]),
-    )
-    height, width = val.read(0).image.shape[:2]
-    kept = [in_memory_if_small(part, processes=workers) for part in (train, unlabelled) if part is not None]
-    named = {"train": train, "val": val, "unlabelled": unlabelled}
     return Assembly(
         recipe=recipe,
         config=config,
-        labels=train.labels,
-        imgsz=(height, width),
+        labels=data.train.labels,
+        imgsz=data.val_image_px,
         source=BatchSource(
-            kept[0],
-            kept[1] if unlabelled is not None else None,
+            data.train,
+            data.unlabelled,
             rows=rows,
-            geometry=geometry,
+            geometry=geometry_of(recipe, crop, config.mean),
             seed=recipe.train.seed,
+            skip_damaged=recipe.data.skip_damaged,
         ),
-        val=in_memory_if_small(val),
+        val=data.val,
         student=student,
         method=method,
         step=step,
@@ -178,7 +183,7 @@ def assemble(recipe: Recipe, device: torch.device, workers: int = 0) -> Assembly
         adversary_optimizer=fabric.setup_optimizers(adversary_optimizer) if adversary_optimizer is not None else None,
         schedule=build_schedule(recipe.train),
         fabric=fabric,
-        fingerprints={key: part.fingerprint() for key, part in named.items() if part is not None},
+        fingerprints=data.fingerprints,
     )
 
 
@@ -197,45 +202,14 @@ def check_teaching(recipe: Recipe) -> None:
         raise SegkdError("unlabelled frames without a teacher teach nothing: give --teacher and --method")
     if recipe.teacher.weights is not None and not has_teacher:
         raise SegkdError("teacher.weights without teacher.model: name the weights' architecture")
+    if recipe.teacher.class_map is not None and not has_teacher:
+        raise SegkdError("teacher.class_map without teacher.model: name the teacher, or remove the map")
 
 
-def _open_data(recipe: Recipe) -> tuple[Dataset, Dataset, Dataset | None]:
-    train = open_dataset(str(recipe.data.train), split="train")
-    val = open_dataset(str(recipe.data.val), split="val")
-    for key, part in (("data.train", train), ("data.val", val)):
-        if not part.has_masks:
-            raise SegkdError(f"{key} has no labels; only data.unlabelled may be without")
-    if train.labels.names != val.labels.names:
-        raise SegkdError(
-            f"data.train has {train.labels.num_classes} classes ({_some(train.labels)}), data.val "
-            f"{val.labels.num_classes} ({_some(val.labels)}): they must be the same"
-        )
-    train.read(0)
-    unlabelled = None
-    if recipe.data.unlabelled is not None:
-        unlabelled = open_dataset(recipe.data.unlabelled, split="train")
-        unlabelled.read_image(0)
-    return train, val, unlabelled
-
-
-def _build_student(recipe: Recipe, num_classes: int) -> tuple[Segmenter, ModelConfig]:
-    name = str(recipe.student.model)
-    student = build_model(name, num_classes)
-    if recipe.student.backbone_weights is not None:
-        load_backbone(student.backbone, load_tensors(recipe.student.backbone_weights))
-    if recipe.student.weights is not None:
-        path = Path(recipe.student.weights).expanduser()
-        tensors = load_tensors(path / WEIGHTS if path.is_dir() else path)
-        report = load_into(student, tensors, other_classes=True)
-        if report.mismatched:
-            print(f"student: fresh weights for {', '.join(report.mismatched)} (other classes)", file=sys.stderr)
-    return student, MODELS[name]
-
-
-def _build_teaching(recipe: Recipe, student: Segmenter, labels: LabelSpace) -> tuple[Segmenter | None, Method | None]:
+def _build_teaching(recipe: Recipe, student: Segmenter, labels: LabelSpace) -> tuple[Network | None, Method | None]:
     if recipe.teacher.model is None:
         return None, None
-    teacher = load_teacher(recipe.teacher.model, recipe.teacher.weights, labels)
+    teacher = load_teacher(recipe.teacher.model, recipe.teacher.weights, labels, recipe.teacher.class_map)
     method = build_composite(
         recipe.methods, student=student.tap_info(), teacher=teacher.tap_info(), num_classes=labels.num_classes
     )
@@ -253,10 +227,6 @@ def _check_single_image(student: Segmenter, crop: tuple[int, ...]) -> None:
             "train.batch is 1, but this network pools an image to one pixel and normalises over the batch: "
             "it needs --batch 2 or more"
         ) from error
-
-
-def _some(labels: LabelSpace) -> str:
-    return ", ".join(labels.names[:3]) + (", ..." if labels.num_classes > 3 else "")
 
 
 def _absolute_spec(spec: str) -> str:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from segkd.errors import SegkdError
+from segkd.evaluation import protocol_of
 from segkd.files import write_atomic, write_json
 from segkd.metrics import scores
+from segkd.published import published_numbers
 from segkd.recipe import Recipe, dump_recipe, load_recipe
 from segkd_distill.assemble import Assembly
 from segkd_distill.checkpoint import load_checkpoint, random_state, save_checkpoint, set_random_state
@@ -36,6 +38,8 @@ class Position:
         best: step, mIoU and confusion counts (a tensor) of the best validation so far.
         last: step and mIoU of the latest validation.
         means: terms of the loss since the last log.
+        skipped: training files that could not be read -> what is wrong with them.
+        skipped_samples: samples that others stood in for.
     """
 
     step: int = 0
@@ -45,6 +49,16 @@ class Position:
     best: dict[str, Any] | None = None
     last: dict[str, Any] | None = None
     means: TermMeans = field(default_factory=TermMeans)
+    skipped: dict[str, str] = field(default_factory=dict)
+    skipped_samples: int = 0
+
+    def skip(self, samples: Sequence[tuple[str, str]]) -> None:
+        """Count samples that were passed over, and name each file once."""
+        for path, what in samples:
+            if path not in self.skipped:
+                print(f"skipped: {path}: {what}", file=sys.stderr)
+            self.skipped[path] = what
+        self.skipped_samples += len(samples)
 
     @property
     def total_s(self) -> float:
@@ -81,7 +95,9 @@ def recipe_differences(there: Recipe, here: Recipe) -> list[str]:
 def _keys(recipe: Recipe) -> Iterator[tuple[str, Any]]:
     for section, values in recipe.model_dump(mode="json").items():
         if isinstance(values, dict) and section != "gates":
-            yield from ((f"{section}.{key}", value) for key, value in values.items())
+            named = {f"{section}.{key}": value for key, value in values.items()}
+            named.pop("data.cache", None)  # where the decoded copy lies changes no number
+            yield from named.items()
         else:
             yield section, values
 
@@ -107,6 +123,8 @@ def save_run(parts: Assembly, position: Position, run: Path) -> None:
         "best": position.best,
         "last": position.last,
         "means": position.means.state_dict(),
+        "skipped": position.skipped,
+        "skipped_samples": position.skipped_samples,
         "random": random_state(parts.fabric.device),
         "fingerprints": parts.fingerprints,
     }
@@ -126,6 +144,7 @@ def restore_run(parts: Assembly, position: Position, run: Path) -> None:
     parts.load_state_dict(state)
     position.step, position.train_s, position.earlier_s = state["step"], state["train_s"], state["total_s"]
     position.best, position.last = state["best"], state["last"]
+    position.skipped, position.skipped_samples = state.get("skipped", {}), state.get("skipped_samples", 0)
     position.means.load_state_dict(state["means"])
     set_random_state(state["random"], parts.fabric.device)
     print(f"resumed after step {position.step} of {parts.recipe.train.iters}", file=sys.stderr)
@@ -136,6 +155,7 @@ def finish_run(parts: Assembly, position: Position, run: Path) -> dict[str, Any]
     if position.best is None or position.last is None:
         raise SegkdError(f"{run}: the run ended without a validation; resume it from an earlier checkpoint")
     recipe = parts.recipe
+    best = scores(position.best["counts"].numpy(), protocol_of(recipe.eval.protocol).absent)
     record = {
         "schema": SCHEMA,
         "finished": True,
@@ -152,7 +172,9 @@ def finish_run(parts: Assembly, position: Position, run: Path) -> dict[str, Any]
         "weights": "best",
         "best": {"step": position.best["step"], "miou": position.best["miou"]},
         "last": position.last,
-        "eval": scores(position.best["counts"].numpy()).to_dict(parts.labels.names),
+        "eval": best.to_dict(parts.labels.names),
+        "skipped": {"samples": position.skipped_samples, "files": position.skipped},
+        "published": published_numbers(recipe),
         "versions": versions(),
         "git": git_state(),
     }

@@ -18,11 +18,12 @@ from segkd.files import read_json
 from segkd.metrics import scores
 from segkd.recipe import Recipe
 from segkd_distill.assemble import Assembly, assemble, resolve_recipe
+from segkd_distill.data.blur import blur, draw_blur
 from segkd_distill.data.loader import Batch, batches
 from segkd_distill.data.photometric import distort, draw_distortion
 from segkd_distill.data.seeding import Stream, generator
 from segkd_distill.device import choose_device, describe_device
-from segkd_distill.evaluate import evaluate
+from segkd_distill.evaluate import evaluate, validation_rules
 from segkd_distill.interrupt import Interrupted, StopRequest
 from segkd_distill.methods.base import StepContext
 from segkd_distill.metrics_log import MetricsLog
@@ -67,6 +68,7 @@ def fit(
     """
     position = Position()
     recipe = resolve_recipe(recipe)
+    validation_rules(recipe)  # what is wrong in them stops the run here
     check_folder(run, recipe, resume=resume)
     if resume and (run / RECORD).exists():
         print(f"{run} is complete, all {recipe.train.iters} steps are done: nothing to resume", file=sys.stderr)
@@ -106,7 +108,9 @@ def train_steps(
 
             # Forward and backward, over one batch or several.
             for number in range(train.accumulate):
-                images, masks, ctx = _to_device(parts, next(stream), step, number)
+                batch = next(stream)
+                position.skip(batch.skipped)
+                images, masks, ctx = _to_device(parts, batch, step, number)
                 if method is not None and number == 0:
                     method.before_step(ctx)
                 terms = parts.step(images, masks, ctx)
@@ -147,8 +151,9 @@ def train_steps(
 def validate(parts: Assembly, position: Position, run: Path, log: MetricsLog, report: ProgressReport) -> None:
     """Score the student on the validation set; keep its weights if they are the best so far."""
     began = time.perf_counter()
-    counts = evaluate(parts.student, parts.val, parts.fabric.device).counts
-    result = scores(counts)
+    inference, protocol = validation_rules(parts.recipe)
+    counts = evaluate(parts.student, parts.val, parts.fabric.device, inference=inference, protocol=protocol).counts
+    result = scores(counts, protocol.absent)
     miou = -1.0 if math.isnan(result.miou) else result.miou  # nan: no validation pixel has a class
     improved = position.best is None or miou > position.best["miou"]
     if improved:
@@ -169,6 +174,9 @@ def _to_device(parts: Assembly, batch: Batch, step: int, number: int) -> tuple[T
     if parts.recipe.augment.photometric:
         rng = generator(train.seed, Stream.COLOUR, step, number)
         images = distort(images, draw_distortion(rng, len(images)))
+    if parts.recipe.augment.blur:
+        rng = generator(train.seed, Stream.BLUR, step, number)
+        images = blur(images, draw_blur(rng, len(images), parts.recipe.augment.blur))
     ctx = StepContext(
         step=step,
         total_steps=train.iters,

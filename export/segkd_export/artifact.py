@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import importlib.metadata
-import json
 import os
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
-
-import torch
+from typing import Any
 
 import segkd
 from segkd.errors import SegkdError, import_extra
-from segkd.files import sha256_file, write_atomic
+from segkd.files import sha256_file, write_json
 from segkd.manifest import FILE_NAME as MANIFEST_FILE
 from segkd.manifest import (
     Input,
@@ -26,19 +24,20 @@ from segkd.manifest import (
     Outputs,
     Reference,
     Source,
-    Variant,
     hash_files,
     write_manifest,
 )
-from segkd_distill.models.segmenter import Segmenter
 from segkd_distill.provenance import git_state
 from segkd_distill.runs import WEIGHTS
-from segkd_export.graph import OUTPUTS, DeployGraph, deployable
-from segkd_export.graph_check import GraphCheck, check_graph
+from segkd_export.graph import OUTPUTS
+from segkd_export.int8_search import Quantised
 from segkd_export.reference import predict, write_reference
+from segkd_export.sensitivity import FORM
 from segkd_export.sources import ExportRequest, Sources, gather
-from segkd_export.to_onnx import INPUT, OPSET, cut_to, to_onnx
+from segkd_export.to_onnx import INPUT
+from segkd_export.variants import Written, constants, write_variants
 
+SENSITIVITY_FILE = "sensitivity.json"
 TOOLS = ("torch", "onnx", "onnxscript", "onnxruntime", "numpy")
 
 
@@ -49,14 +48,14 @@ class ExportResult:
     Attributes:
         folder: the artifact folder.
         manifest: its manifest.
-        nodes: variant -> nodes of the complete graph.
-        checks: variant -> how far its graph is from torch.
+        written: variant -> its size and how far its graph is from torch.
+        quantised: how int8 came to be; None if it was not asked for.
     """
 
     folder: Path
     manifest: Manifest
-    nodes: dict[str, int]
-    checks: dict[str, GraphCheck]
+    written: dict[str, Written]
+    quantised: Quantised | None
 
 
 def export_artifact(request: ExportRequest, say: Callable[[str], None] = lambda line: None) -> ExportResult:
@@ -68,7 +67,8 @@ def export_artifact(request: ExportRequest, say: Callable[[str], None] = lambda 
 
     Raises:
         SegkdError: if the sources do not fit, or the folder exists and may not be replaced.
-        GateFailed: if the graph does not agree with torch; nothing is left behind then.
+        GateFailed: if the float32 graph does not agree with torch, or int8 does not hold its limits; nothing is left
+            behind then.
         MissingExtra: if onnx, onnxscript or onnxruntime is not installed.
     """
     for module in ("onnx", "onnxscript", "onnxruntime"):
@@ -87,80 +87,44 @@ def export_artifact(request: ExportRequest, say: Callable[[str], None] = lambda 
         _put_in_place(building, out)
     finally:
         shutil.rmtree(building, ignore_errors=True)
-    return ExportResult(out, result.manifest, result.nodes, result.checks)
+    return replace(result, folder=out)
 
 
 def _build(folder: Path, request: ExportRequest, sources: Sources, say: Callable[[str], None]) -> ExportResult:
     images = sources.frames.images
     say(f"labelling {len(images)} reference frames with torch on {sources.device}")
-    student = predict(sources.run.model, images, sources.device)
-    network = deployable(sources.run.model, sources.imgsz)
+    student = predict(sources.run.model, images, sources.device, sources.camera)
     weights_sha256 = sha256_file(sources.run.folder / WEIGHTS)
-    say(f"exporting {sources.imgsz[0]}x{sources.imgsz[1]} graphs")
-    variant, nodes = _write_fp32(folder, network, sources, request.batch, weights_sha256)
-    say("comparing onnxruntime with torch")
-    twin = folder / str(variant.logits_file)
-    check = check_graph(folder / variant.file, twin, images, student, request.batch)
-    teacher_labels = predict(sources.teacher, images, sources.device).labels if sources.teacher is not None else None
+    written, quantised = write_variants(folder, sources, student, request.batch, request.int8, weights_sha256, say)
+    if quantised is not None and quantised.ranking is not None:
+        write_json(folder / SENSITIVITY_FILE, _sensitivity(quantised))
+    teacher_labels = None
+    if sources.teacher is not None:
+        teacher_labels = predict(sources.teacher, images, sources.device, sources.camera).labels
     names = write_reference(folder / "reference", sources.frames, student, teacher_labels)
-    manifest = _manifest(folder, request, sources, {"fp32": variant}, names, weights_sha256)
+    manifest = _manifest(folder, request, sources, written, quantised, names, weights_sha256)
     write_manifest(folder, manifest)
-    return ExportResult(folder, manifest, {"fp32": nodes}, {"fp32": check})
+    return ExportResult(folder, manifest, written, quantised)
 
 
-def _write_fp32(
-    folder: Path, network: Segmenter, sources: Sources, batch: int, weights_sha256: str
-) -> tuple[Variant, int]:
-    """Write ``model.fp32.onnx`` and its logits twin; returns the manifest's entry and the number of nodes."""
-    frames = torch.zeros(batch, *sources.imgsz, 3, dtype=torch.uint8)
-    both = to_onnx(DeployGraph(network), frames, OUTPUTS, _metadata(sources, weights_sha256))
-    complete, twin = (cut_to(both, output) for output in OUTPUTS)
-    file, logits_file = folder / "model.fp32.onnx", folder / "model.fp32.logits.onnx"
-    write_atomic(file, complete.SerializeToString(deterministic=True))
-    write_atomic(logits_file, twin.SerializeToString(deterministic=True))
-    variant = Variant(
-        file=file.name,
-        logits_file=logits_file.name,
-        precision="fp32",
-        opset=OPSET,
-        sha256=sha256_file(file),
-        bytes=file.stat().st_size,
-    )
-    return variant, len(complete.graph.node)
-
-
-def _metadata(sources: Sources, weights_sha256: str) -> dict[str, str]:
-    """What a graph says of itself."""
-    labels, model = sources.run.label_space, sources.run.model
-    return {
-        "task": "semantic-segmentation",
-        "classes": json.dumps(list(labels.names)),
-        "palette": json.dumps([list(colour) for colour in labels.palette]),
-        "ignore": str(labels.ignore),
-        "color": "RGB",
-        "mean": json.dumps(_constants(model.mean)),
-        "std": json.dumps(_constants(model.std)),
-        "weights_sha256": weights_sha256,
-        "segkd_version": segkd.__version__,
-    }
-
-
-def _constants(values: torch.Tensor) -> tuple[float, float, float]:
-    """Three float32 constants as the shortest decimals that round to them."""
-    red, green, blue = (float(str(value)) for value in values.flatten().cpu().numpy())
-    return red, green, blue
+def _sensitivity(quantised: Quantised) -> dict[str, Any]:
+    """Content of ``sensitivity.json``: every layer quantised alone, the worst first."""
+    rows = [{**row.to_dict(), "float": row.layer in quantised.float_layers} for row in quantised.ranking or []]
+    return {"schema": 1, "form": FORM, "method": quantised.calibration.method, "layers": rows}
 
 
 def _manifest(
     folder: Path,
     request: ExportRequest,
     sources: Sources,
-    variants: dict[str, Variant],
+    written: dict[str, Written],
+    quantised: Quantised | None,
     reference_names: dict[str, str],
     weights_sha256: str,
 ) -> Manifest:
-    run, (height_px, width_px) = sources.run, sources.imgsz
+    run, camera = sources.run, sources.camera
     files = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    batch, batch_range = (request.batch, None) if isinstance(request.batch, int) else (None, request.batch)
     return Manifest(
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         segkd_version=segkd.__version__,
@@ -172,16 +136,27 @@ def _manifest(
             git=_commit(),
         ),
         label_space=Labels(**run.label_space.to_dict()),
-        input=Input(name=INPUT, height_px=height_px, width_px=width_px, batch=request.batch),
-        outputs=Outputs(labels=Output(name=OUTPUTS[0], shape=[request.batch, height_px, width_px])),
-        normalisation=Normalisation(mean=_constants(run.model.mean), std=_constants(run.model.std)),
-        variants=variants,
+        input=Input(
+            name=INPUT,
+            layout="NHW" if camera.yuv is not None else "NHWC",
+            color=camera.color,
+            yuv=camera.yuv,
+            height_px=camera.frame[0],
+            width_px=camera.frame[1],
+            batch=batch,
+            batch_range=batch_range,
+        ),
+        outputs=Outputs(labels=Output(name=OUTPUTS[0], shape=[batch, *camera.labels_px])),
+        geometry=camera.geometry(),
+        normalisation=Normalisation(mean=constants(run.model.mean), std=constants(run.model.std)),
+        variants={name: part.variant for name, part in written.items()},
         reference=Reference(
             count=len(sources.frames.ids),
             files={what: f"reference/{name}" for what, name in reference_names.items()},
             teacher="teacher" in reference_names,
             ids="reference/ids.json",
         ),
+        calibration=None if quantised is None else quantised.calibration,
         tools={tool: importlib.metadata.version(tool) for tool in TOOLS},
         files=hash_files(folder, files),
     )

@@ -45,12 +45,12 @@ class GraphCheck:
 def check_graph(
     labels_file: Path, logits_file: Path, images: NDArray[np.uint8], source: Prediction, batch: int
 ) -> GraphCheck:
-    """Run a graph and its logits twin on the CPU and hold them against torch.
+    """Run a float32 graph and its logits twin on the CPU and hold them against torch.
 
     Args:
         labels_file: the complete graph.
         logits_file: its twin.
-        images: uint8 RGB (N, height, width, 3).
+        images: frames as the graph takes them, uint8 (N, ...).
         source: the torch network on the same frames.
         batch: the graphs' batch.
 
@@ -59,23 +59,7 @@ def check_graph(
             than a relative 1e-4, or a logit is not finite.
         BackendMissing: if onnxruntime is not installed.
     """
-    labels = run_graph(labels_file, images, batch)
-    logits = run_graph(logits_file, images, batch)
-    if not (np.isfinite(logits).all() and np.isfinite(source.logits).all()):
-        raise GateFailed(
-            "the network's logits are not finite on the reference frames; train it again or use fewer bits"
-        )
-    difference = np.linalg.norm((logits - source.logits).astype(np.float64))
-    scale = np.linalg.norm(source.logits.astype(np.float64))
-    clear = source.margin.astype(np.float32) > TIE_SHARE * np.abs(source.logits).max()
-    equal = labels == source.labels
-    check = GraphCheck(
-        agreement=float(equal[clear].mean()) if clear.any() else 1.0,
-        agreement_all=float(equal.mean()),
-        ties=float(1 - clear.mean()),
-        logits_relative_l2=float(difference / max(scale, np.finfo(np.float64).tiny)),
-        frames=len(images),
-    )
+    check = compare_graph(labels_file, logits_file, images, source, batch)
     if check.agreement < MIN_AGREEMENT or check.logits_relative_l2 > MAX_RELATIVE_L2:
         raise GateFailed(
             f"the exported graph is not the network: labels agree on {check.agreement:.6f} of the clear pixels "
@@ -85,12 +69,41 @@ def check_graph(
     return check
 
 
+def compare_graph(
+    labels_file: Path, logits_file: Path, images: NDArray[np.uint8], source: Prediction, batch: int
+) -> GraphCheck:
+    """Measure a graph of any precision against torch; the arguments are those of :func:`check_graph`.
+
+    Raises:
+        GateFailed: if a logit is not finite.
+        BackendMissing: if onnxruntime is not installed.
+    """
+    labels = run_graph(labels_file, images, batch)
+    logits = run_graph(logits_file, images, batch)
+    if not (np.isfinite(logits).all() and np.isfinite(source.logits).all()):
+        raise GateFailed(
+            f"{logits_file.name}: logits are not finite on the reference frames; train the network again, or use a "
+            "precision of a wider range"
+        )
+    difference = np.linalg.norm((logits - source.logits).astype(np.float64))
+    scale = np.linalg.norm(source.logits.astype(np.float64))
+    clear = source.margin.astype(np.float32) > TIE_SHARE * np.abs(source.logits).max()
+    equal = labels == source.labels
+    return GraphCheck(
+        agreement=float(equal[clear].mean()) if clear.any() else 1.0,
+        agreement_all=float(equal.mean()),
+        ties=float(1 - clear.mean()),
+        logits_relative_l2=float(difference / max(scale, np.finfo(np.float64).tiny)),
+        frames=len(images),
+    )
+
+
 def run_graph(path: Path, images: NDArray[np.uint8], batch: int) -> NDArray[Any]:
     """Run a graph of one input and one output with onnxruntime on the CPU.
 
     Args:
         path: the ONNX file.
-        images: uint8 RGB (N, height, width, 3); the last batch is filled up with its last frame.
+        images: frames as the graph takes them, uint8 (N, ...); the last batch is filled up with its last frame.
         batch: frames per call.
 
     Returns:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,21 +11,23 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from segkd.data.base import Dataset
+from segkd.data.base import IGNORE, Dataset
 from segkd.errors import SegkdError
-from segkd_distill.models.segmenter import Segmenter
-from segkd_export.graph import to_image
+from segkd_deploy.camera import to_camera
+from segkd_deploy.evaluate import resize_frame, resize_labels
+from segkd_distill.models.network import Network
+from segkd_export.camera_frame import CameraFrame
 
 LARGEST_MARGIN = float(np.finfo(np.float16).max)
 
 
 @dataclass(frozen=True)
 class Frames:
-    """Frames of a data set at the graph's size.
+    """Frames of a data set as a graph takes them.
 
     Attributes:
-        images: uint8 RGB (N, height, width, 3).
-        truth: uint8 class indices (N, height, width), 255 = ignore.
+        images: uint8, RGB (N, height, width, 3) unless the camera gives something else.
+        truth: uint8 class indices (N, height, width) at the size of the graph's labels, 255 = ignore.
         ids: their names in the data set.
     """
 
@@ -54,13 +57,13 @@ def pick_indices(total: int, count: int) -> list[int]:
     return [index * total // count for index in range(count)]
 
 
-def read_frames(dataset: Dataset, count: int, imgsz: tuple[int, int]) -> Frames:
+def read_frames(dataset: Dataset, count: int, camera: CameraFrame) -> Frames:
     """Frames spread over a data set; other sizes than the graph's are resized, images bilinear, masks nearest.
 
     Args:
         dataset: a data set with masks.
         count: how many frames; all if the data set has fewer.
-        imgsz: height and width in pixels.
+        camera: what the graph takes and gives.
 
     Raises:
         SegkdError: if the data set has no masks, or a file cannot be read.
@@ -69,26 +72,47 @@ def read_frames(dataset: Dataset, count: int, imgsz: tuple[int, int]) -> Frames:
         raise SegkdError("reference frames need truth, but this data set has no masks; name a labelled one with --data")
     samples = [dataset.read(index) for index in pick_indices(len(dataset), count)]
     return Frames(
-        np.stack([_resize(sample.image, imgsz, smooth=True) for sample in samples]),
-        np.stack([_resize(sample.mask, imgsz, smooth=False) for sample in samples]),
+        np.stack([frame_for(sample.image, camera) for sample in samples]),
+        np.stack([truth_for(sample.mask, camera) for sample in samples]),
         [sample.id for sample in samples],
     )
 
 
-def predict(segmenter: Segmenter, images: NDArray[np.uint8], device: torch.device) -> Prediction:
+def frame_for(image: NDArray[np.uint8], camera: CameraFrame) -> NDArray[np.uint8]:
+    """An RGB image (height, width, 3) as the camera would have given it."""
+    return to_camera(resize_frame(image, *camera.frame), camera.color, camera.yuv)
+
+
+def truth_for(mask: NDArray[np.uint8], camera: CameraFrame) -> NDArray[np.uint8]:
+    """A mask (height, width) at the size of the graph's labels; what a letterbox adds is 255."""
+    if camera.options.labels == "frame":
+        return resize_labels(mask, *camera.labels_px)
+    box = camera.content
+    truth = np.full(camera.labels_px, IGNORE, np.uint8)
+    rows, columns = slice(box.top_px, box.top_px + box.height_px), slice(box.left_px, box.left_px + box.width_px)
+    truth[rows, columns] = resize_labels(mask, box.height_px, box.width_px)
+    return truth
+
+
+def predict(
+    segmenter: Network, images: NDArray[np.uint8], device: torch.device, camera: CameraFrame | None = None
+) -> Prediction:
     """Label frames one by one with a torch network in float32, without TF32.
 
     Args:
         segmenter: a network in eval mode; it is moved to ``device``.
-        images: uint8 RGB (N, height, width, 3).
+        images: frames as the camera gives them, uint8 (N, ...).
         device: where to run it.
+        camera: what the frames are and where labels go; None for RGB frames at the network's size.
     """
     segmenter = segmenter.to(device)
+    camera = CameraFrame((images.shape[1], images.shape[2])) if camera is None else copy.deepcopy(camera)
+    camera = camera.to(device)
     labels, margins, logits = [], [], []
     with torch.inference_mode(), torch.backends.cudnn.flags(allow_tf32=False):
         for image in images:
-            low = segmenter(to_image(torch.from_numpy(image)[None].to(device))).logits.float()
-            scores = segmenter.upsample(low, (image.shape[0], image.shape[1]))
+            low = segmenter(camera.to_image(torch.from_numpy(image)[None].to(device))).logits.float()
+            scores = camera.to_scores(segmenter, low)
             top = scores.topk(min(2, scores.shape[1]), dim=1).values
             margin = top[:, 0] - top[:, 1] if top.shape[1] == 2 else torch.full_like(top[:, 0], LARGEST_MARGIN)
             labels.append(scores.argmax(dim=1).to(torch.uint8).cpu().numpy())
@@ -124,15 +148,3 @@ def write_reference(
         np.save(folder / name, np.ascontiguousarray(array))
     (folder / "ids.json").write_text(json.dumps(frames.ids, indent=2) + "\n", encoding="utf-8")
     return {what: name for what, (name, _) in arrays.items()}
-
-
-def _resize(pixels: NDArray[np.uint8], imgsz: tuple[int, int], *, smooth: bool) -> NDArray[np.uint8]:
-    """Resize (height, width[, 3]) to ``imgsz``; unchanged if it already has that size."""
-    import cv2
-
-    if pixels.shape[:2] == imgsz:
-        return pixels
-    resized = cv2.resize(
-        pixels, (imgsz[1], imgsz[0]), interpolation=cv2.INTER_LINEAR if smooth else cv2.INTER_NEAREST_EXACT
-    )
-    return np.asarray(resized, dtype=np.uint8)

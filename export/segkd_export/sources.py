@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -12,13 +13,16 @@ from segkd.data.base import Dataset, LabelSpace
 from segkd.errors import SegkdError, unknown_name
 from segkd.recipe import Recipe, load_recipe
 from segkd_distill.device import choose_device
-from segkd_distill.models.segmenter import Segmenter
+from segkd_distill.models.network import Network
 from segkd_distill.models.teachers import load_teacher
 from segkd_distill.runs import LoadedRun, load_run
+from segkd_export.calibration_data import CalibrationData, gather_calibration
+from segkd_export.camera_frame import CameraFrame, CameraOptions
+from segkd_export.int8_search import Int8Options
 from segkd_export.reference import Frames, read_frames
 
-# Precisions that segkd has names for; fp32 alone is written.
-PRECISIONS = ("fp32", "fp16", "int8")
+# Precision -> the variants that it writes.
+PRECISIONS: dict[str, tuple[str, ...]] = {"fp32": ("fp32",), "fp16": ("fp16",), "int8": ("int8", "int8-cpu")}
 
 # A run that was trained here has it; one that was imported may not.
 RECIPE = "recipe.yaml"
@@ -31,9 +35,11 @@ class ExportRequest:
     Attributes:
         run: the run folder.
         out: the artifact folder; None for ``run/artifact``.
-        imgsz: height and width of the frames in pixels; None for the run's.
-        precisions: variants to write.
-        batch: frames per call.
+        imgsz: height and width in pixels that the network sees; None for the run's.
+        precisions: keys of ``PRECISIONS``; None for the recipe's.
+        batch: frames per call, or the smallest and the largest number of them.
+        camera: what the camera gives and what is wanted back.
+        int8: how int8 is made.
         data: data set of the reference frames; None for the run's validation data.
         split: its split.
         teacher: a run folder or a model's name; None for the run's own teacher.
@@ -46,8 +52,10 @@ class ExportRequest:
     run: Path
     out: Path | None = None
     imgsz: tuple[int, int] | None = None
-    precisions: tuple[str, ...] = ("fp32",)
-    batch: int = 1
+    precisions: tuple[str, ...] | None = None
+    batch: int | tuple[int, int] = 1
+    camera: CameraOptions = field(default_factory=CameraOptions)
+    int8: Int8Options = field(default_factory=Int8Options)
     data: str | None = None
     split: str = "val"
     teacher: str | None = None
@@ -63,49 +71,83 @@ class Sources:
 
     Attributes:
         run: the run with its network.
-        imgsz: height and width of the graph in pixels.
+        imgsz: height and width in pixels that the network sees.
+        precisions: keys of ``PRECISIONS``.
+        camera: what the graph takes and gives.
         frames: the reference frames.
         fingerprint: of the data set that they come from.
         teacher: the teacher, or None.
         device: where torch runs.
+        calibration: training frames; None if int8 was not asked for.
     """
 
     run: LoadedRun
     imgsz: tuple[int, int]
+    precisions: tuple[str, ...]
+    camera: CameraFrame
     frames: Frames
     fingerprint: str
-    teacher: Segmenter | None
+    teacher: Network | None
     device: torch.device
+    calibration: CalibrationData | None
 
 
 def gather(request: ExportRequest) -> Sources:
     """Open run, data and teacher.
 
     Raises:
-        SegkdError: for a precision that this segkd does not write, a folder that is no run, data of another label
-            space, or a teacher that cannot be loaded.
+        SegkdError: for a precision or a batch that cannot be, a folder that is no run, data of another label
+            space, a teacher that cannot be loaded, or training frames that are missing or validation frames.
         BackendMissing: if the device is not there.
     """
-    _check_precisions(request.precisions)
     device = choose_device(request.device)
     run = load_run(request.run)
     recipe_file = request.run / RECIPE
     recipe = load_recipe(recipe_file) if recipe_file.is_file() else Recipe()
+    precisions = _precisions(request.precisions if request.precisions is not None else recipe.export.precisions)
     imgsz = request.imgsz or recipe.export.imgsz or run.imgsz
+    camera = _camera(request.camera, recipe, imgsz, run.config.mean)
     dataset = _open_data(request, recipe, run.label_space)
+    calibration = None
+    if "int8" in precisions:
+        validation = [dataset, *_validation(recipe)]
+        options = request.int8
+        calibration = gather_calibration(options.data, options.frames, recipe, run.label_space, validation, camera)
     teacher = _open_teacher(request, recipe, run.label_space)
-    frames = read_frames(dataset, request.reference, (imgsz[0], imgsz[1]))
-    return Sources(run, (imgsz[0], imgsz[1]), frames, dataset.fingerprint(), teacher, device)
+    frames = read_frames(dataset, request.reference, camera)
+    return Sources(run, imgsz, precisions, camera, frames, dataset.fingerprint(), teacher, device, calibration)
 
 
-def _check_precisions(precisions: tuple[str, ...]) -> None:
-    for precision in precisions:
-        if precision not in PRECISIONS:
-            raise unknown_name("precision", precision, PRECISIONS)
-        if precision != "fp32":
-            raise SegkdError(f"precision {precision} is not written by this segkd; use --precision fp32")
-    if not precisions:
+def _precisions(names: Sequence[str]) -> tuple[str, ...]:
+    """Without repetitions, in the table's order, so that the first variant is the most exact one."""
+    for name in names:
+        if name not in PRECISIONS:
+            raise unknown_name("precision", name, PRECISIONS)
+    if not names:
         raise SegkdError("no precision was named; use --precision fp32")
+    return tuple(name for name in PRECISIONS if name in names)
+
+
+def _camera(
+    options: CameraOptions, recipe: Recipe, imgsz: tuple[int, int], mean: tuple[float, float, float]
+) -> CameraFrame:
+    options = replace(options, frame=options.frame or recipe.export.frame)
+    if options.frame is None and (options.resize != "stretch" or options.labels != "frame"):
+        raise SegkdError(
+            "--resize and --output-size are for a camera's frame of another size; name it with --frame HxW"
+        )
+    return CameraFrame(imgsz, options, mean)
+
+
+def _validation(recipe: Recipe) -> list[Dataset]:
+    """The run's validation data, if it is still where it was."""
+    spec = recipe.data.val or recipe.data.train
+    if spec is None:
+        return []
+    try:
+        return [open_dataset(spec, split="val", strict=False)]
+    except SegkdError:
+        return []
 
 
 def _open_data(request: ExportRequest, recipe: Recipe, labels: LabelSpace) -> Dataset:
@@ -121,15 +163,15 @@ def _open_data(request: ExportRequest, recipe: Recipe, labels: LabelSpace) -> Da
     return dataset
 
 
-def _open_teacher(request: ExportRequest, recipe: Recipe, labels: LabelSpace) -> Segmenter | None:
+def _open_teacher(request: ExportRequest, recipe: Recipe, labels: LabelSpace) -> Network | None:
     if not request.with_teacher:
         return None
     if request.teacher is not None:
-        return load_teacher(request.teacher, None, labels)
+        return load_teacher(request.teacher, None, labels, recipe.teacher.class_map)
     if recipe.teacher.model is None:
         return None
     try:
-        return load_teacher(recipe.teacher.model, recipe.teacher.weights, labels)
+        return load_teacher(recipe.teacher.model, recipe.teacher.weights, labels, recipe.teacher.class_map)
     except SegkdError as error:
         raise SegkdError(
             f"the run's teacher {recipe.teacher.model!r} cannot be loaded ({error}); "

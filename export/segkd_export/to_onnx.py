@@ -14,22 +14,31 @@ from torch import Tensor, nn
 from segkd.errors import import_extra
 
 OPSET = 18
+# Of int8 graphs: TensorRT's and onnxruntime's parsers agree on what it says of quantisation.
+QUANTISED_OPSET = 21
 INPUT = "frames"
 
 # Fields in which exporters leave stack traces with source paths.
 PROVENANCE_FIELDS = frozenset({"metadata_props", "doc_string"})
 
 
-def to_onnx(graph: nn.Module, frames: Tensor, outputs: Sequence[str], metadata: Mapping[str, str]) -> Any:
-    """Export a module with static shapes.
+def to_onnx(
+    graph: nn.Module,
+    frames: Tensor,
+    outputs: Sequence[str],
+    metadata: Mapping[str, str],
+    batch_range: tuple[int, int] | None = None,
+) -> Any:
+    """Export a module with static shapes, or with any number of frames.
 
     The same module and sizes give the same bytes.
 
     Args:
         graph: a module in eval mode that takes ``frames`` alone.
-        frames: an example, uint8 (N, height, width, 3); its shape becomes the graph's.
+        frames: an example, uint8 (N, ...), N at least 2 with a range; its shape becomes the graph's.
         outputs: names of the graph's outputs; its input is called ``frames``.
         metadata: written into the model's ``metadata_props``, in sorted order.
+        batch_range: smallest and largest number of frames; None for the example's.
 
     Returns:
         An ``onnx.ModelProto`` that has passed ONNX's checker with shape inference.
@@ -47,6 +56,7 @@ def to_onnx(graph: nn.Module, frames: Tensor, outputs: Sequence[str], metadata: 
             opset_version=OPSET,
             input_names=[INPUT],
             output_names=list(outputs),
+            dynamic_shapes=None if batch_range is None else ({0: _batch(batch_range)},),
             external_data=False,
             verbose=False,
         )
@@ -58,6 +68,11 @@ def to_onnx(graph: nn.Module, frames: Tensor, outputs: Sequence[str], metadata: 
     onnx.helper.set_model_props(model, dict(sorted(metadata.items())))
     onnx.checker.check_model(model, full_check=True)
     return model
+
+
+def _batch(batch_range: tuple[int, int]) -> Any:
+    smallest, largest = batch_range
+    return torch.export.Dim("batch", min=smallest, max=largest)
 
 
 def cut_to(model: Any, output: str) -> Any:

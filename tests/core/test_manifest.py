@@ -4,12 +4,21 @@ import copy
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
 from segkd.errors import SegkdError
-from segkd.manifest import Manifest, hash_files, load_manifest, verify_files, write_manifest
+from segkd.manifest import (
+    Box,
+    Geometry,
+    Input,
+    Manifest,
+    hash_files,
+    load_manifest,
+    verify_files,
+    write_manifest,
+)
 
 
 def sha(content: bytes) -> str:
@@ -111,6 +120,9 @@ def test_a_folder_without_manifest(tmp_path: Path) -> None:
         (("extra",), 1, "extra: Extra inputs are not permitted"),
         (("input", "height_px"), 0, "input.height_px: "),
         (("input", "dtype"), "float32", "input.dtype: "),
+        (("input", "color"), "NV12", "input: layout NHWC and yuv None do not go with color NV12"),
+        (("input", "yuv"), "bt601", "input: layout NHWC and yuv bt601 do not go with color RGB"),
+        (("variants", "fp32", "activations"), "s4", "variants.fp32.activations: "),
         (("variants",), {}, "variants: "),
         (("files", "../secret"), "0" * 64, "files.*does not lie inside the artifact folder"),
         (("files", "/etc/passwd"), "0" * 64, "files.*does not lie inside the artifact folder"),
@@ -135,3 +147,26 @@ def test_a_manifest_lacking_a_section(artifact: Path) -> None:
     (artifact / "manifest.json").write_text(json.dumps(values))
     with pytest.raises(SegkdError, match=r"manifest\.json: outputs: Field required"):
         load_manifest(artifact)
+
+
+@pytest.mark.parametrize(
+    ("labels", "content", "labels_px", "counted"),
+    [
+        ("frame", (13, 0, 33, 100), (40, 120), None),
+        ("graph", (13, 0, 33, 100), (60, 100), (13, 0, 33, 100)),
+        ("graph", (0, 0, 60, 100), (60, 100), None),
+    ],
+)
+def test_the_labels_of_a_camera(
+    labels: Literal["frame", "graph"], content: tuple[int, int, int, int], labels_px: tuple[int, int], counted: Any
+) -> None:
+    top_px, left_px, height_px, width_px = content
+    box = Box(top_px=top_px, left_px=left_px, height_px=height_px, width_px=width_px)
+    geometry = Geometry(height_px=60, width_px=100, resize="letterbox", content=box, labels=labels)
+    assert geometry.labels_px(Input(name="frames", height_px=40, width_px=120)) == labels_px
+    assert geometry.content_px() == counted
+
+
+def test_nv12_has_even_sides() -> None:
+    with pytest.raises(ValueError, match="even sides, not 41x120"):
+        Input(name="frames", layout="NHW", color="NV12", yuv="bt709", height_px=41, width_px=120)

@@ -70,3 +70,34 @@ def test_incomplete_reference(artifact: Path, change, message: str) -> None:
     (artifact / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(SegkdError, match=message):
         open_artifact(artifact).reference()
+
+
+def with_variants(folder: Path, *names: str) -> Path:
+    """The manifest says that fp32's graph also goes by other names."""
+    content = json.loads((folder / "manifest.json").read_text())
+    fp32 = content["variants"].pop("fp32")
+    for name in names:
+        content["variants"][name] = {**fp32, "precision": name.removesuffix("-cpu")}
+    (folder / "manifest.json").write_text(json.dumps(content))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("names", "runtime", "provider", "chosen"),
+    [
+        (("fp32", "int8", "int8-cpu"), "onnxruntime", "cpu", "int8-cpu"),
+        (("fp32", "int8", "int8-cpu"), "onnxruntime", "openvino", "int8-cpu"),
+        (("fp32", "int8", "int8-cpu"), "onnxruntime", "tensorrt", "int8"),
+        (("fp32", "int8", "int8-cpu"), "onnxruntime", "cuda", "int8"),
+        (("fp32", "int8", "int8-cpu"), "tensorrt", "cuda:0", "int8"),
+        (("fp32", "int8"), "onnxruntime", "cpu", "int8"),
+    ],
+)
+def test_the_form_of_int8_that_a_runtime_runs_best(
+    artifact: Path, names: tuple[str, ...], runtime: str, provider: str, chosen: str
+) -> None:
+    opened = open_artifact(with_variants(artifact, *names))
+    assert opened.variant_for("int8", runtime, provider) == chosen
+    assert opened.variant_for("fp32", runtime, provider) == "fp32"
+    with pytest.raises(SegkdError, match=r"no fp16 variant, only fp32, int8; .*--precision fp16"):
+        opened.variant_for("fp16", runtime, provider)

@@ -8,7 +8,7 @@ import pytest
 
 from segkd.errors import SegkdError
 from segkd_deploy.artifact import open_artifact
-from segkd_deploy.parity import MARGIN_EPS, count_flips, limits_of, logits_finite, validate_artifact
+from segkd_deploy.parity import MARGIN_EPS, _gates, count_flips, limits_of, logits_finite, validate_artifact
 from tests.deploy.artifacts import COUNT, HEIGHT_PX, NAMES, WIDTH_PX, make_artifact, make_frames
 from tests.deploy.blocks import Blocks
 
@@ -99,3 +99,12 @@ def test_limits() -> None:
 def test_a_batch_that_does_not_divide_the_frames(tmp_path: Path) -> None:
     assert validate_artifact(open_artifact(make_artifact(tmp_path / "two", batch=2)))["passed"]
     assert validate_artifact(open_artifact(make_artifact(tmp_path / "any", batch=None)))["passed"]
+
+
+@pytest.mark.parametrize(("precision", "passed"), [("fp32", False), ("int8", True)])
+def test_a_gain_of_miou_is_a_fault_only_where_nothing_should_change(precision: str, passed: bool) -> None:
+    result = {"agreement": 1.0, "miou": {"delta": 0.02}, "logits_finite": True}
+    gates = {gate["name"]: gate["passed"] for gate in _gates(result, limits_of(precision))}
+    assert gates == {"agreement": True, "miou_delta": passed, "logits_finite": True}
+    lost = {**result, "miou": {"delta": -0.02}}
+    assert not all(gate["passed"] for gate in _gates(lost, limits_of(precision)))

@@ -2,15 +2,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional as F
 
 from segkd.data.base import Dataset, LabelSpace, open_dataset
 from segkd.errors import SegkdError
+from segkd.evaluation import FULL, PROTOCOLS, Inference, Protocol
 from segkd.metrics import ConfusionMatrix
-from segkd_distill import evaluate as module
-from segkd_distill.evaluate import equal_sizes, evaluate, predict, upsampled_argmax
+from segkd.recipe import parse_recipe
+from segkd_distill.evaluate import NetworkPredictor, evaluate, predict, validation_rules
 from segkd_distill.models.segmenter import Segmenter
 from segkd_distill.models.zoo import build_model
 
@@ -67,30 +70,12 @@ def test_the_mode_is_restored_and_nothing_is_learnt(model: Segmenter) -> None:
     assert model.training and all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
 
 
-def test_predictions_and_progress_are_reported(model: Segmenter) -> None:
+def test_progress_and_batches(model: Segmenter) -> None:
     data = Pictures((16, 32), (16, 32), (20, 24))
-    seen: dict[str, tuple[int, ...]] = {}
     done: list[int] = []
-    batched = evaluate(
-        model, data, CPU, batch=2, on_prediction=lambda name, p: seen.update({name: p.shape}), on_progress=done.append
-    )
-    assert seen == {"p0": (16, 32), "p1": (16, 32), "p2": (20, 24)} and done == [2, 3]
+    batched = evaluate(model, data, CPU, batch=2, on_progress=done.append)
+    assert done == [2, 3]
     assert np.abs(batched.counts - evaluate(model, data, CPU).counts).sum() <= 4  # ties to the last bit
-
-
-def test_equal_sizes() -> None:
-    data = Pictures((4, 4), (4, 4), (4, 4), (4, 6), (4, 4))
-    assert [[s.id for s in group] for group in equal_sizes(data, 2)] == [["p0", "p1"], ["p2"], ["p3"], ["p4"]]
-
-
-def test_argmax_in_parts_equals_argmax_of_all(model: Segmenter, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_CLASSES_AT_ONCE", 3)
-    logits = torch.randn(2, 10, 5, 6, generator=torch.Generator().manual_seed(0))
-    logits[:, 7] = logits[:, 2]  # equal classes in two parts: the first wins
-    labels = upsampled_argmax(model, logits, (11, 13))
-    assert labels.dtype == torch.uint8
-    expected = model.upsample(logits, (11, 13)).numpy().argmax(1)
-    np.testing.assert_array_equal(labels.numpy(), expected)
 
 
 def test_predict_gives_bytes(model: Segmenter) -> None:
@@ -115,3 +100,88 @@ def test_saved_and_loaded_weights_give_the_same_counts(streets: Path, tmp_path: 
     net = build_model("quickstart-mv2", data.labels.num_classes).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     save_model(tmp_path, net, MODELS["quickstart-mv2"], data.labels, (64, 128))
     np.testing.assert_array_equal(evaluate(net, data, CPU).counts, evaluate(load_run(tmp_path).model, data, CPU).counts)
+
+
+def image(height: int = 30, width: int = 50) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (1, height, width, 3), dtype=np.uint8)
+
+
+@torch.no_grad()
+def full_logits(model: Segmenter, pixels: np.ndarray, size: tuple[int, int], *, flip: bool = False) -> torch.Tensor:
+    batch = torch.from_numpy(pixels).permute(0, 3, 1, 2)
+    logits = model.eval()(batch.flip(-1) if flip else batch).logits
+    upsampled = model.upsample(logits, size)
+    return upsampled.flip(-1) if flip else upsampled
+
+
+def test_scales_and_flip_average_probabilities(model: Segmenter) -> None:
+    pixels = image()
+    half = cv2.resize(pixels[0], (25, 15), interpolation=cv2.INTER_LINEAR)[None]
+    looks = [full_logits(model, look, (30, 50), flip=flip).softmax(1) for look in (pixels, half) for flip in (0, 1)]
+    expected = torch.stack(looks).mean(0).argmax(1)
+    found = predict(model, pixels, Inference(scales=(1.0, 0.5), flip=True))
+    assert (found != expected.numpy()).sum() <= 1  # ties to the last bit
+
+
+def test_cirkd_averages_logits_and_aligns_corners(model: Segmenter) -> None:
+    pixels = image()
+    batch = torch.from_numpy(pixels).permute(0, 3, 1, 2).float()
+    total = torch.zeros(1, 3, 30, 50)
+    for scale in (1.0, 0.5):
+        scaled = F.interpolate(batch, scale_factor=scale, mode="bilinear", align_corners=True)
+        with torch.no_grad():
+            logits = model.eval()(scaled).logits
+        total += F.interpolate(logits, size=(30, 50), mode="bilinear", align_corners=True)
+    found = predict(model, pixels, Inference(scales=(1.0, 0.5), align_corners=True, average="logits"))
+    assert (found != total.argmax(1).numpy()).sum() <= 1
+    assert (found != predict(model, pixels)).any()
+
+
+def test_a_window_as_large_as_the_image_is_the_whole_image(model: Segmenter) -> None:
+    whole = predict(model.eval(), image())
+    slide = predict(model, image(), Inference(mode="slide", crop=(30, 50), stride=(20, 20)))
+    np.testing.assert_array_equal(slide, whole)
+    small = predict(model, image(), Inference(mode="slide", crop=(16, 32), stride=(10, 20)))
+    assert small.shape == whole.shape and (small != whole).any()
+
+
+def test_labels_have_their_own_size_after_a_test_scale(model: Segmenter) -> None:
+    pixels = image()
+    large = cv2.resize(pixels[0], (100, 60), interpolation=cv2.INTER_LINEAR)[None]
+    expected = full_logits(model, large, (30, 50)).argmax(1)
+    np.testing.assert_array_equal(predict(model, pixels, Inference(test_scale=(60, 999))), expected.numpy())
+
+
+def test_logits_that_are_not_finite_name_the_image() -> None:
+    torch.manual_seed(0)
+    broken = build_model("quickstart-mv2", 3)
+    with torch.no_grad():
+        broken.decode_head.conv_seg.weight[1] = torch.nan
+    with pytest.raises(SegkdError, match=r"^image p0: the network's logits are not finite"):
+        evaluate(broken, Pictures((16, 32)), CPU)
+    assert broken.training
+
+
+def test_threads_and_mode_are_given_back(model: Segmenter) -> None:
+    before = torch.get_num_threads()
+    model.train()
+    with NetworkPredictor(model, CPU, ("a",), threads=before + 1, origin={"run": "r"}) as predictor:
+        assert torch.get_num_threads() == before + 1 and not model.training
+        assert predictor.describe() == {"run": "r", "device": f"cpu ({before + 1} threads)"}
+    assert torch.get_num_threads() == before and model.training
+
+
+def test_rules_of_a_validation() -> None:
+    def rules(*overrides: str) -> tuple[Inference, Protocol]:
+        return validation_rules(parse_recipe({"data": {"train": "ade20k:/d"}}, overrides))
+
+    assert rules() == (Inference(), FULL)
+    assert rules("eval.protocol=mmseg")[0].test_scale == (512, 2048)
+    assert rules("eval.protocol=cirkd") == (Inference(align_corners=True, average="logits"), PROTOCOLS["cirkd"])
+    slide = rules("eval.mode=slide", "augment.crop=96x192")[0]
+    assert (slide.crop, slide.stride) == ((96, 192), (64, 128))
+    assert rules("eval.mode=slide", "eval.crop=8x9", "eval.stride=3x4")[0].stride == (3, 4)
+    with pytest.raises(SegkdError, match=r"set eval\.crop or augment\.crop"):
+        rules("eval.mode=slide")
+    with pytest.raises(SegkdError, match=r"belong to eval\.mode slide"):
+        rules("eval.crop=8x9")

@@ -10,7 +10,7 @@ from segkd_distill.methods.compose import build_composite
 from segkd_distill.models.segmenter import Segmenter
 from segkd_distill.models.zoo import MODELS, build_model
 from segkd_distill.step import AUX_WEIGHT, DistillStep
-from segkd_distill.task_loss import labelled_cross_entropy
+from segkd_distill.task_loss import build_task_loss, hard_cross_entropy, labelled_cross_entropy
 
 CLASSES = 4
 IMAGES = torch.randint(0, 256, (4, 3, 32, 64), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
@@ -87,6 +87,32 @@ def test_the_teacher_gets_no_gradient_and_does_not_change() -> None:
     assert all(parameter.grad is None for parameter in guide.parameters())
     assert all(torch.equal(tensor, before[name]) for name, tensor in guide.state_dict().items())
     assert all(parameter.grad is not None for parameter in step.student.decode_head.parameters())
+
+
+@pytest.mark.parametrize("auxiliary", [False, True])
+def test_hard_pixels_and_class_weights(auxiliary: bool) -> None:
+    """The main head counts the hard pixels of labelled rows, the auxiliary head all of them."""
+    weights = torch.linspace(0.5, 2, CLASSES)
+    loss = build_task_loss({"ohem": {"threshold": 0.2, "min_kept": 10}}, weights.tolist())
+    step = DistillStep(student(auxiliary), teacher(), mixed=True, task_loss=loss)
+    masks = MASKS.clone()
+    masks[2:] = 255
+    torch.manual_seed(5)
+    terms = step(IMAGES, masks, context([True, True, False, False]))
+    torch.manual_seed(5)
+    output = step.student(IMAGES)
+    scores = step.student.upsample(output.logits, (32, 64))[:2]
+    assert loss.ohem is not None
+    expected = hard_cross_entropy(scores, masks[:2].long(), loss.ohem, class_weights=weights)
+    torch.testing.assert_close(terms["task/ohem"], expected)
+    plain = labelled_cross_entropy(scores, masks[:2].long(), class_weights=weights)
+    assert not torch.isclose(terms["task/ohem"], plain)
+    assert set(terms) == {"task/ohem"} | ({"task/aux"} if auxiliary else set())
+    if auxiliary:
+        scores = step.student.upsample(output.aux_logits, (32, 64))[:2]
+        expected = 0.4 * labelled_cross_entropy(scores, masks[:2].long(), class_weights=weights)
+        torch.testing.assert_close(terms["task/aux"], expected)
+    assert step.state_dict().keys() == {f"student.{name}" for name in step.student.state_dict()}
 
 
 def test_unlabelled_rows_count_for_the_method_and_not_for_the_labels() -> None:

@@ -6,19 +6,22 @@ import os
 import platform
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 import pytest
+import torch
 
 import segkd
 from segkd.errors import GateFailed, SegkdError
 from segkd.files import sha256_file
 from segkd.manifest import load_manifest, verify_files
 from segkd_distill.models.segmenter import IMAGENET_MEAN, IMAGENET_STD
-from segkd_export import artifact
+from segkd_export import variants
 from segkd_export.artifact import ExportResult, export_artifact
 from segkd_export.graph_check import run_graph
+from segkd_export.reference import predict
 from segkd_export.sources import ExportRequest
 from tests.export.conftest import ODD_SIZE, TINY, random_frames, random_network
 
@@ -59,7 +62,7 @@ def test_graph_equals_torch_at_a_size_that_nothing_divides(exported: ExportResul
     frames = random_frames(20, 2, ODD_SIZE)
     labels = run_graph(exported.folder / "model.fp32.onnx", frames, batch=1)
     logits = run_graph(exported.folder / "model.fp32.logits.onnx", frames, batch=1)
-    expected = artifact.predict(random_network(2), frames, artifact.torch.device("cpu"))
+    expected = predict(random_network(2), frames, torch.device("cpu"))
     assert (labels == expected.labels).mean() >= 0.9999
     np.testing.assert_allclose(logits, expected.logits, rtol=1e-4, atol=1e-3)
     assert len(np.unique(labels)) >= 3
@@ -69,7 +72,7 @@ def test_recorded_labels_are_those_of_the_networks(exported: ExportResult) -> No
     folder = exported.folder / "reference"
     frames = np.load(folder / "frames.npy")
     for name, seed in (("student", 2), ("teacher", 1)):
-        expected = artifact.predict(random_network(seed), frames, artifact.torch.device("cpu"))
+        expected = predict(random_network(seed), frames, torch.device("cpu"))
         np.testing.assert_array_equal(np.load(folder / f"{name}.npy"), expected.labels)
 
 
@@ -114,16 +117,10 @@ def test_a_folder_that_is_there_is_not_touched(exported: ExportResult, workshop:
 
 
 def test_a_graph_that_disagrees_leaves_nothing(
-    exported: ExportResult, workshop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    float_model: Any, workshop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The graphs of the student, checked against frames that another network labelled."""
-
-    def copy_graphs(folder: Path, *_: object) -> tuple[object, int]:
-        for path in exported.folder.glob("*.onnx"):
-            shutil.copy(path, folder)
-        return exported.manifest.variants["fp32"], 1
-
-    monkeypatch.setattr(artifact, "_write_fp32", copy_graphs)
+    """The graph of the student, checked against frames that another network labelled."""
+    monkeypatch.setattr(variants, "to_onnx", lambda *_: float_model)
     with pytest.raises(GateFailed, match="is not the network"):
         export_artifact(
             ExportRequest(
@@ -134,17 +131,11 @@ def test_a_graph_that_disagrees_leaves_nothing(
 
 
 def test_an_old_artifact_is_replaced_as_a_whole(
-    exported: ExportResult, workshop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    exported: ExportResult, float_model: Any, workshop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = Path(shutil.copytree(exported.folder, tmp_path / "out"))
     (out / "parity.json").write_text("{}")
-
-    def copy_graphs(folder: Path, *_: object) -> tuple[object, int]:
-        for path in exported.folder.glob("*.onnx"):
-            shutil.copy(path, folder)
-        return exported.manifest.variants["fp32"], 1
-
-    monkeypatch.setattr(artifact, "_write_fp32", copy_graphs)
+    monkeypatch.setattr(variants, "to_onnx", lambda *_: float_model)
     export_artifact(ExportRequest(workshop / "student", out=out, reference=1, with_teacher=False, overwrite=True))
     assert not (out / "parity.json").exists()
     manifest = load_manifest(out)

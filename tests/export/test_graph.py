@@ -5,16 +5,11 @@ import torch
 
 from segkd.errors import SegkdError
 from segkd_distill.models.pooling import AdaptiveAvgPool
-from segkd_export.graph import DeployGraph, deployable, to_image
+from segkd_export.camera_frame import CameraFrame
+from segkd_export.graph import DeployGraph, deployable
 from tests.export.conftest import ODD_SIZE, random_frames, random_network
 
-
-def test_frames_become_images() -> None:
-    frames = torch.arange(2 * 4 * 5 * 3, dtype=torch.uint8).reshape(2, 4, 5, 3)
-    image = to_image(frames)
-    assert image.dtype == torch.float32
-    assert image.shape == (2, 3, 4, 5)
-    assert image[1, 2, 3, 4] == frames[1, 3, 4, 2] == 119
+CAMERA = CameraFrame(ODD_SIZE)
 
 
 def test_labels_are_the_argmax_of_the_upsampled_logits() -> None:
@@ -23,7 +18,7 @@ def test_labels_are_the_argmax_of_the_upsampled_logits() -> None:
     image = frames.permute(0, 3, 1, 2)
     with torch.no_grad():
         logits = network(image).logits
-        labels, low = DeployGraph(network)(frames)
+        labels, low = DeployGraph(network, CAMERA)(frames)
     assert labels.dtype == torch.uint8
     assert torch.equal(labels.long(), network.upsample(logits, ODD_SIZE).argmax(1))
     assert torch.equal(low, logits)
@@ -35,7 +30,9 @@ def test_the_copy_computes_the_same_and_the_original_stays() -> None:
     copied = deployable(network, ODD_SIZE)
     frames = torch.from_numpy(random_frames(1, 2, ODD_SIZE))
     with torch.no_grad():
-        torch.testing.assert_close(DeployGraph(copied)(frames)[1], DeployGraph(network)(frames)[1], rtol=0, atol=1e-4)
+        torch.testing.assert_close(
+            DeployGraph(copied, CAMERA)(frames)[1], DeployGraph(network, CAMERA)(frames)[1], rtol=0, atol=1e-4
+        )
     assert copied.auxiliary_head is None
     assert not any(isinstance(module, AdaptiveAvgPool) for module in copied.modules())
     assert not any(parameter.requires_grad for parameter in copied.parameters())

@@ -9,6 +9,7 @@ import torch
 
 from segkd.data import open_dataset
 from segkd.errors import SegkdError
+from segkd_export.camera_frame import CameraFrame
 from segkd_export.reference import Frames, Prediction, pick_indices, predict, read_frames, write_reference
 from tests.export.conftest import ODD_SIZE, random_frames, random_network
 
@@ -21,7 +22,7 @@ def test_indices_are_spread() -> None:
 
 def test_frames_of_the_graph_size_are_read_as_they_are(workshop: Path) -> None:
     dataset = open_dataset(f"cityscapes:{workshop / 'data'}")
-    frames = read_frames(dataset, 2, ODD_SIZE)
+    frames = read_frames(dataset, 2, CameraFrame(ODD_SIZE))
     assert frames.ids == [dataset.ids[0], dataset.ids[2]]
     np.testing.assert_array_equal(frames.images[1], dataset.read_image(2))
     np.testing.assert_array_equal(frames.truth[1], dataset.read_mask(2))
@@ -29,7 +30,7 @@ def test_frames_of_the_graph_size_are_read_as_they_are(workshop: Path) -> None:
 
 def test_other_sizes_are_resized_and_labels_never_mixed(workshop: Path) -> None:
     dataset = open_dataset(f"cityscapes:{workshop / 'data'}")
-    frames = read_frames(dataset, 2, (30, 50))
+    frames = read_frames(dataset, 2, CameraFrame((30, 50)))
     assert frames.images.shape == (2, 30, 50, 3)
     assert frames.truth.shape == (2, 30, 50)
     assert frames.images.dtype == frames.truth.dtype == np.uint8
@@ -40,7 +41,7 @@ def test_data_without_masks_is_refused(workshop: Path) -> None:
     dataset = open_dataset(f"cityscapes:{workshop / 'data'}")
     dataset.has_masks = False
     with pytest.raises(SegkdError, match="no masks"):
-        read_frames(dataset, 2, ODD_SIZE)
+        read_frames(dataset, 2, CameraFrame(ODD_SIZE))
 
 
 def test_prediction_holds_labels_margins_and_logits() -> None:

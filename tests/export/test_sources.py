@@ -55,8 +55,6 @@ def test_data_of_other_classes_is_refused(workshop: Path, tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("precisions", "message"),
     [
-        (("fp16",), "precision fp16 is not written by this segkd; use --precision fp32"),
-        (("fp32", "int8"), "precision int8 is not written by this segkd"),
         (("fp3",), "unknown precision 'fp3'; did you mean 'fp32'"),
         ((), "no precision was named"),
     ],

@@ -9,6 +9,7 @@ import onnxruntime
 import pytest
 import torch
 
+from segkd_export.camera_frame import CameraFrame
 from segkd_export.graph import OUTPUTS, DeployGraph, deployable
 from segkd_export.to_onnx import cut_to, strip_provenance, to_onnx
 from tests.export.conftest import random_frames, random_network
@@ -19,7 +20,7 @@ IMGSZ = (64, 128)
 @pytest.fixture(scope="module")
 def both() -> Any:
     """A batch of two at a size that the stride divides, with labels and logits."""
-    graph = DeployGraph(deployable(random_network(3), IMGSZ))
+    graph = DeployGraph(deployable(random_network(3), IMGSZ), CameraFrame(IMGSZ))
     return to_onnx(graph, torch.zeros(2, *IMGSZ, 3, dtype=torch.uint8), OUTPUTS, {"task": "test", "a": "b"})
 
 
@@ -34,7 +35,7 @@ def test_labels_equal_torch(model: Any) -> None:
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     labels = session.run(["labels"], {"frames": frames})[0]
     with torch.no_grad():
-        expected = DeployGraph(random_network(3))(torch.from_numpy(frames))[0].numpy()
+        expected = DeployGraph(random_network(3), CameraFrame(IMGSZ))(torch.from_numpy(frames))[0].numpy()
     assert labels.dtype == np.uint8
     assert labels.shape == (2, *IMGSZ)
     assert (labels == expected).mean() >= 0.9999

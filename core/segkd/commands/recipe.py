@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import click
@@ -24,19 +25,41 @@ def recipe() -> None:
 @set_option
 @json_option
 def show(recipe: str, overrides: tuple[str, ...], as_json: bool) -> None:
-    """Print a recipe with every key written out.
+    """Print a recipe with every key written out, and as comments the numbers that are published for its experiment.
 
     \b
     Example:
-      segkd recipe show cityscapes-pspnet-r18 --set train.batch=16
+      segkd recipe show bpkd-pspnet-r18-cityscapes --set train.batch=16
     """
+    from segkd.published import experiment, published_numbers, table_lines
     from segkd.recipe import dump_recipe, load_recipe
 
     loaded = load_recipe(recipe, overrides)
     if as_json:
-        print_json(loaded.model_dump(mode="json", by_alias=True))
-    else:
-        click.echo(dump_recipe(loaded), nl=False)
+        numbers = published_numbers(loaded)
+        values = loaded.model_dump(mode="json", by_alias=True)
+        print_json(values if numbers is None else {**values, "published": numbers})
+        return
+    click.echo(dump_recipe(loaded), nl=False)
+    if loaded.experiment is not None:
+        for line in table_lines(experiment(loaded.experiment)):
+            click.echo(f"# {line}")
+
+
+@recipe.command()
+@json_option
+def presets(as_json: bool) -> None:
+    """Print the named settings: augmentation pipelines (augment.pipeline) and schedules (train.preset)."""
+    from segkd.presets import PIPELINE_SIZES, PIPELINES, SCHEDULES
+    from segkd.yaml_lines import write_yaml
+
+    pipelines = {name: {**keys, "data_sets": PIPELINE_SIZES[name]} for name, keys in PIPELINES.items()}
+    if as_json:
+        print_json({"pipelines": pipelines, "schedules": SCHEDULES})
+        return
+    # Through JSON: what two presets share would become YAML anchors.
+    for key, table in (("augment.pipeline", pipelines), ("train.preset", SCHEDULES)):
+        click.echo(write_yaml({key: json.loads(json.dumps(table))}), nl=False)
 
 
 @recipe.command()

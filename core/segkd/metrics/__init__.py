@@ -1,7 +1,28 @@
 """Numbers of segmentation quality, made in one place for training, parity and devices."""
 
+from segkd.metrics.bootstrap import Intervals, bootstrap_intervals
 from segkd.metrics.boundary import boundary_band
+from segkd.metrics.boundary_f import BoundaryF
+from segkd.metrics.boundary_iou import BoundaryIoU
 from segkd.metrics.confusion import ConfusionMatrix
-from segkd.metrics.scores import Scores, scores
+from segkd.metrics.connectivity import Connectivity
+from segkd.metrics.scores import Areas, Scores, areas, scores
+from segkd.metrics.suite import MetricOptions, MetricSuite
+from segkd.metrics.trimap import Trimap
 
-__all__ = ["ConfusionMatrix", "Scores", "boundary_band", "scores"]
+__all__ = [
+    "Areas",
+    "BoundaryF",
+    "BoundaryIoU",
+    "ConfusionMatrix",
+    "Connectivity",
+    "Intervals",
+    "MetricOptions",
+    "MetricSuite",
+    "Scores",
+    "Trimap",
+    "areas",
+    "bootstrap_intervals",
+    "boundary_band",
+    "scores",
+]

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from segkd.errors import SegkdError
 
 
-def boundary_band(mask: NDArray[np.uint8], width_px: int) -> NDArray[np.bool_]:
+def boundary_band(mask: NDArray[np.uint8], width_px: int, *, neutral: int | None = None) -> NDArray[np.bool_]:
     """Pixels with another label within ``width_px``, counted in rows and columns (a square window).
 
     They are the pixels where grey dilation and grey erosion of the label map with a square of 2 * width_px + 1 pixels
@@ -19,6 +19,7 @@ def boundary_band(mask: NDArray[np.uint8], width_px: int) -> NDArray[np.bool_]:
     Args:
         mask: uint8 labels (H, W).
         width_px: distance in pixels, at least 1. Publish it with every number made from the band.
+        neutral: a value that makes no boundary with any other, for example the ignored one; None for none.
 
     Returns:
         bool (H, W).
@@ -31,5 +32,11 @@ def boundary_band(mask: NDArray[np.uint8], width_px: int) -> NDArray[np.bool_]:
     if width_px < 1:
         raise SegkdError(f"the width of a boundary band is at least 1 pixel, got {width_px}")
     window = np.ones((2 * width_px + 1, 2 * width_px + 1), np.uint8)
-    different: NDArray[np.bool_] = np.not_equal(cv2.dilate(mask, window), cv2.erode(mask, window))
-    return different
+    if neutral is None:
+        different: NDArray[np.bool_] = np.not_equal(cv2.dilate(mask, window), cv2.erode(mask, window))
+        return different
+    low, high = mask.copy(), mask.copy()
+    low[mask == neutral], high[mask == neutral] = 0, 255
+    # Windows of neutral pixels alone give 0 and 255, hence "greater" and not "different".
+    greater: NDArray[np.bool_] = np.greater(cv2.dilate(low, window), cv2.erode(high, window))
+    return greater

@@ -5,12 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from segkd.errors import SegkdError
+
+# What a class that is neither in the labels nor predicted does to mIoU: nothing, or it counts as 0.
+Absent = Literal["skip", "zero"]
 
 
 @dataclass(frozen=True)
@@ -40,21 +43,48 @@ class Scores:
         if len(names) != len(self.iou):
             raise SegkdError(f"{len(names)} class names for the scores of {len(self.iou)} classes")
         return {
-            "miou": _none_if_nan(self.miou),
-            "macc": _none_if_nan(self.macc),
-            "aacc": _none_if_nan(self.aacc),
-            "per_class": {name: _none_if_nan(value) for name, value in zip(names, self.iou, strict=True)},
-            "per_class_acc": {name: _none_if_nan(value) for name, value in zip(names, self.acc, strict=True)},
+            "miou": none_if_nan(self.miou),
+            "macc": none_if_nan(self.macc),
+            "aacc": none_if_nan(self.aacc),
+            "per_class": {name: none_if_nan(value) for name, value in zip(names, self.iou, strict=True)},
+            "per_class_acc": {name: none_if_nan(value) for name, value in zip(names, self.acc, strict=True)},
         }
 
 
-def scores(counts: NDArray[np.int64]) -> Scores:
-    """Scores as mmsegmentation defines them (``IoUMetric``, 1.2.2).
+class Areas(NamedTuple):
+    """Pixels per class, of a set, an image, or many of either.
 
-    A class that is neither in the labels nor predicted has IoU and accuracy nan and is skipped by the means; one that
-    is predicted but not in the labels has IoU 0, which counts, and accuracy nan.
+    Attributes:
+        hits: int64 (..., K), pixels with the same class in truth and prediction.
+        labelled: int64 (..., K), pixels of the class in the truth.
+        predicted: int64 (..., K), pixels of the class in the prediction where the truth is scored.
+    """
 
-    Differs from the original: sums are int64 instead of float32.
+    hits: NDArray[np.int64]
+    labelled: NDArray[np.int64]
+    predicted: NDArray[np.int64]
+
+
+class Ratios(NamedTuple):
+    """What :func:`ratios` makes of areas: float64, nan where not defined.
+
+    Attributes:
+        iou: (..., K).
+        acc: (..., K).
+        miou: (...).
+        macc: (...).
+        aacc: (...).
+    """
+
+    iou: NDArray[np.float64]
+    acc: NDArray[np.float64]
+    miou: NDArray[np.float64]
+    macc: NDArray[np.float64]
+    aacc: NDArray[np.float64]
+
+
+def areas(counts: NDArray[np.int64]) -> Areas:
+    """The areas in a confusion matrix.
 
     Args:
         counts: (K, K + 1) as in :class:`segkd.metrics.ConfusionMatrix`.
@@ -66,23 +96,56 @@ def scores(counts: NDArray[np.int64]) -> Scores:
         raise SegkdError(
             f"counts have shape {counts.shape}, expected (K, K + 1): one last column for other predictions"
         )
-    hits = np.diagonal(counts)
-    labelled = counts.sum(axis=1)
-    predicted = counts[:, :-1].sum(axis=0)
-    iou = _ratios(hits, labelled + predicted - hits)
-    acc = _ratios(hits, labelled)
-    (aacc,) = _ratios(hits.sum(keepdims=True), labelled.sum(keepdims=True))
-    return Scores(_mean(iou), _mean(acc), aacc, iou, acc)
+    return Areas(np.diagonal(counts).copy(), counts.sum(axis=1), counts[:, :-1].sum(axis=0))
 
 
-def _ratios(parts: NDArray[np.int64], wholes: NDArray[np.int64]) -> list[float]:
-    return [int(part) / int(whole) if whole else math.nan for part, whole in zip(parts, wholes, strict=True)]
+def ratios(parts: Areas, absent: Absent = "skip") -> Ratios:
+    """IoU, accuracy and their means; see :func:`scores` for the rules.
+
+    Args:
+        parts: areas with any leading axes; whole numbers.
+        absent: what a class adds to mIoU that is neither in the labels nor predicted.
+    """
+    hits, labelled, predicted = parts
+    iou = _divided(hits, labelled + predicted - hits)
+    if absent == "zero":
+        iou = np.nan_to_num(iou, nan=0.0)
+    acc = _divided(hits, labelled)
+    aacc = _divided(hits.sum(axis=-1), labelled.sum(axis=-1))
+    return Ratios(iou, acc, mean_of_defined(iou), mean_of_defined(acc), aacc)
 
 
-def _mean(values: list[float]) -> float:
-    defined = [value for value in values if not math.isnan(value)]
-    return math.fsum(defined) / len(defined) if defined else math.nan
+def scores(counts: NDArray[np.int64] | Areas, absent: Absent = "skip") -> Scores:
+    """Scores as mmsegmentation defines them (``IoUMetric``, 1.2.2).
+
+    A class that is neither in the labels nor predicted has IoU and accuracy nan and is skipped by the means; one that
+    is predicted but not in the labels has IoU 0, which counts, and accuracy nan.
+
+    Differs from the original: sums are int64 instead of float32.
+
+    Args:
+        counts: (K, K + 1) as in :class:`segkd.metrics.ConfusionMatrix`, or areas (K,).
+        absent: ``skip``, or ``zero`` as CIRKD does: a class that is nowhere has IoU 0, which counts.
+
+    Raises:
+        SegkdError: if the shape is another.
+    """
+    found = ratios(counts if isinstance(counts, Areas) else areas(counts), absent)
+    return Scores(float(found.miou), float(found.macc), float(found.aacc), found.iou.tolist(), found.acc.tolist())
 
 
-def _none_if_nan(value: float) -> float | None:
+def mean_of_defined(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The mean over the last axis without nan; nan where there is nothing else."""
+    defined = ~np.isnan(values)
+    return _divided(np.where(defined, values, 0.0).sum(axis=-1), defined.sum(axis=-1))
+
+
+def none_if_nan(value: float) -> float | None:
+    """For JSON, which has no nan."""
     return None if math.isnan(value) else value
+
+
+def _divided(parts: NDArray[Any], wholes: NDArray[Any]) -> NDArray[np.float64]:
+    parts, wholes = np.asarray(parts), np.asarray(wholes)
+    quotients: NDArray[np.float64] = np.divide(parts, wholes, out=np.full(wholes.shape, math.nan), where=wholes != 0)
+    return quotients

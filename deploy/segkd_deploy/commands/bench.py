@@ -13,8 +13,9 @@ from segkd.options import json_option
 @click.command(short_help="Measure latency, memory and cold start.")
 @click.argument("artifact", type=click.Path(path_type=Path))
 @click.option("--variant", help="Variant to measure [default: the artifact's first].")
-@click.option("--runtime", default="onnxruntime", show_default=True, help="Runtime.")
-@click.option("--provider", default="cpu", show_default=True, help="The runtime's provider.")
+@click.option("--precision", help="Instead of --variant: fp32, fp16 or int8 as this runtime runs it best.")
+@click.option("--runtime", default="onnxruntime", show_default=True, help="onnxruntime, tensorrt or tensorrt_rtx.")
+@click.option("--provider", help="What the runtime runs on.  [default: cpu; cuda:0 for tensorrt]")
 @click.option("--threads", type=click.IntRange(min=1), help="Threads inside an operator [default: physical cores].")
 @click.option("--preset", type=click.Choice(["quick", "standard"]), default="quick", show_default=True)
 @click.option("--iterations", type=click.IntRange(min=1), help="Time at least this many calls ...")
@@ -26,8 +27,9 @@ from segkd.options import json_option
 def bench(
     artifact: Path,
     variant: str | None,
+    precision: str | None,
     runtime: str,
-    provider: str,
+    provider: str | None,
     threads: int | None,
     preset: str,
     out: Path | None,
@@ -43,12 +45,19 @@ def bench(
     """
     import dataclasses
 
+    from segkd.errors import SegkdError
     from segkd.options import print_json
     from segkd_deploy.artifact import open_artifact
     from segkd_deploy.bench import PRESETS, bench_artifact
     from segkd_deploy.evidence import bench_path, write_evidence
+    from segkd_deploy.runners import default_provider
 
+    provider = provider or default_provider(runtime)
     opened = open_artifact(artifact)
+    if precision is not None:
+        if variant is not None:
+            raise SegkdError("--variant and --precision exclude each other; give one")
+        variant = opened.variant_for(precision, runtime, provider)
     chosen = opened.variants([variant] if variant else [])[0]
     settings = dataclasses.replace(
         PRESETS[preset], **{name: value for name, value in bounds.items() if value is not None}
@@ -73,7 +82,8 @@ def _print(result: dict[str, Any]) -> None:
 
     artifact, runtime, device, load = (result[key] for key in ("artifact", "runtime", "device", "load"))
     click.echo(f"{artifact['path']} on {device['model']}")
-    click.echo(f"{runtime['name']} {runtime['version']}, {runtime['provider']}, {runtime['threads']} threads")
+    where = f"{runtime['threads']} threads" if runtime["threads"] else runtime["device"]
+    click.echo(f"{runtime['name']} {runtime['version']}, {runtime['provider']}, {where}")
     header = ("latency", *result["latency_ms"])
     click.echo(format_table(header, [("ms", *(f"{value:.3f}" for value in result["latency_ms"].values()))]))
     click.echo(f"{result['method']['iterations']} calls, {result['throughput_fps']:.1f} frames/s")

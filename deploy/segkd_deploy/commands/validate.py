@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from segkd.options import json_option
+from segkd_deploy.targets.options import Remote, target_options
 
 
 @click.command(short_help="Compare exported graphs with their source.")
@@ -16,19 +17,23 @@ from segkd.options import json_option
 @click.option("--data", metavar="NAME:PATH", help="Also score the graphs on this whole data set.")
 @click.option("--split", default="val", show_default=True, help="Part of the data set.")
 @click.option("--variant", "variants", multiple=True, help="Variant to compare; may be repeated [default: all].")
-@click.option("--provider", default="cpu", show_default=True, help="Provider of ONNX Runtime.")
+@click.option("--runtime", default="onnxruntime", show_default=True, help="onnxruntime, tensorrt or tensorrt_rtx.")
+@click.option("--provider", help="What the runtime runs on.  [default: cpu; cuda:0 for tensorrt]")
 @click.option("--threads", type=click.IntRange(min=1), help="Threads inside an operator [default: physical cores].")
 @click.option("--out", type=click.Path(path_type=Path), help="File to write [default: ARTIFACT/parity.json].")
+@target_options
 @json_option
 def validate(
     artifact: Path,
     data: str | None,
     split: str,
     variants: tuple[str, ...],
-    provider: str,
+    runtime: str,
+    provider: str | None,
     threads: int | None,
     out: Path | None,
     as_json: bool,
+    remote: Remote | None,
 ) -> None:
     """Compare exported graphs with their source.
 
@@ -42,12 +47,19 @@ def validate(
     from segkd.errors import GateFailed
     from segkd.options import print_json
     from segkd_deploy.artifact import open_artifact
+    from segkd_deploy.build import variants_for
     from segkd_deploy.evidence import PARITY_FILE, write_evidence
     from segkd_deploy.parity import validate_artifact
+    from segkd_deploy.runners import default_provider
 
+    options: dict[str, Any] = {"runtime": runtime, "provider": provider or default_provider(runtime)}
+    options["threads"] = threads
     opened = open_artifact(artifact)
-    options: dict[str, Any] = {"provider": provider, "threads": threads}
-    if data is None:
+    variants = variants or variants_for(opened, runtime)
+    path = artifact / PARITY_FILE if out is None else out
+    if remote is not None:
+        result = remote.run("validate", opened, path, runtime, provider)
+    elif data is None:
         result = validate_artifact(opened, variants, **options)
     else:
         dataset = open_dataset(data, split=split)
@@ -55,8 +67,8 @@ def validate(
         with click.progressbar(length=length, label="validate", file=sys.stderr) as bar:
             options |= {"dataset": dataset, "dataset_name": data, "progress": bar.update}
             result = validate_artifact(opened, variants, **options)
-    path = artifact / PARITY_FILE if out is None else out
-    write_evidence(path, result)
+    if remote is None:
+        write_evidence(path, result)
     if as_json:
         print_json(result)
     else:

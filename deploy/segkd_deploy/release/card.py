@@ -51,13 +51,15 @@ def _what(manifest: Manifest) -> str:
 def _contract(manifest: Manifest) -> str:
     frame, labels, norm = manifest.input, manifest.outputs.labels, manifest.normalisation
     batch = frame.batch or "N"
+    rows, tail = (frame.height_px * 3 // 2, "") if frame.color == "NV12" else (frame.height_px, ", 3")
+    labels_px = (frame.height_px, frame.width_px) if manifest.geometry is None else manifest.geometry.labels_px(frame)
     return "\n".join(
         [
             "## Input and output",
             "",
-            f"- Input `{frame.name}`: {frame.dtype} {frame.layout} ({batch}, {frame.height_px}, {frame.width_px}, 3), "
-            f"{frame.color}, 0..255",
-            f"- Output `{labels.name}`: {labels.dtype} ({batch}, {frame.height_px}, {frame.width_px}), class indices",
+            f"- Input `{frame.name}`: {frame.dtype} {frame.layout} ({batch}, {rows}, {frame.width_px}{tail}), "
+            f"{frame.color}{f' ({frame.yuv})' if frame.yuv else ''}, 0..255",
+            f"- Output `{labels.name}`: {labels.dtype} ({batch}, {labels_px[0]}, {labels_px[1]}), class indices",
             f"- Normalisation is inside the graph: mean {list(norm.mean)}, std {list(norm.std)}",
             "",
             "| variant | file | precision | opset | MB |",

@@ -9,11 +9,27 @@ from typing import Any
 from segkd.errors import unknown_name
 from segkd_deploy.runners.base import Runner, RunnerSpec
 
-__all__ = ["RUNNERS", "Runner", "RunnerSpec", "open_runner"]
+__all__ = ["RUNNERS", "Runner", "RunnerSpec", "default_provider", "open_runner"]
 
 RUNNERS: dict[str, str] = {
     "onnxruntime": "segkd_deploy.runners.onnxruntime:OnnxRuntimeRunner",
+    "tensorrt": "segkd_deploy.runners.tensorrt:TensorRTRunner",
+    "tensorrt_rtx": "segkd_deploy.runners.tensorrt:TensorRTRtxRunner",
 }
+
+# What a runtime runs on when nothing is said.
+DEFAULT_PROVIDERS: dict[str, str] = {"onnxruntime": "cpu", "tensorrt": "cuda:0", "tensorrt_rtx": "cuda:0"}
+
+
+def default_provider(runtime: str) -> str:
+    """What a runtime runs on when nothing is said.
+
+    Raises:
+        SegkdError: for an unknown runtime.
+    """
+    if runtime not in RUNNERS:
+        raise unknown_name("runtime", runtime, RUNNERS)
+    return DEFAULT_PROVIDERS[runtime]
 
 
 def open_runner(graph: Path, runtime: str = "onnxruntime", **options: Any) -> Runner:

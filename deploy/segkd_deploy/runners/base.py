@@ -21,16 +21,35 @@ class RunnerSpec:
         height_px: frame height.
         width_px: frame width.
         num_classes: labels are below this.
+        color: what a frame holds: ``RGB`` or ``BGR`` (height, width, 3), or ``NV12`` (height * 3/2, width): the luma
+            rows, then half as many rows of interleaved U and V.
+        yuv: how NV12 codes colours, a key of ``segkd_deploy.camera.YUV``; None for other frames.
+        labels_px: height and width of the labels; None for the frame's.
+        content_px: top, left, height and width of the part of the labels that the frame fills; None for all.
     """
 
     batch: int | None
     height_px: int
     width_px: int
     num_classes: int
+    color: str = "RGB"
+    yuv: str | None = None
+    labels_px: tuple[int, int] | None = None
+    content_px: tuple[int, int, int, int] | None = None
+
+    def frames_shape(self, count: int) -> tuple[int, ...]:
+        """Shape of ``count`` frames as ``infer`` takes them."""
+        if self.color == "NV12":
+            return (count, self.height_px * 3 // 2, self.width_px)
+        return (count, self.height_px, self.width_px, 3)
+
+    def labels_shape(self, count: int) -> tuple[int, int, int]:
+        """Shape of the labels of ``count`` frames."""
+        return (count, *(self.labels_px or (self.height_px, self.width_px)))
 
 
 class Runner(ABC):
-    """Runs a complete graph: uint8 NHWC frames in, uint8 NHW labels out.
+    """Runs a complete graph: uint8 frames in, uint8 NHW labels out; ``spec`` has their shapes.
 
     A context manager: the session lives between ``__enter__`` and ``__exit__``. A provider or device that is
     missing raises ``BackendMissing``; there is no silent change to another.
@@ -63,8 +82,8 @@ class Runner(ABC):
         """Label frames.
 
         Args:
-            frames: uint8 RGB (N, height, width, 3).
-            out: uint8 (N, height, width) to write into, else a new array is returned.
+            frames: uint8, of the shape ``spec.frames_shape(N)``.
+            out: uint8, of the shape ``spec.labels_shape(N)``, to write into, else a new array is returned.
 
         Returns:
             uint8 (N, height, width) class indices.
@@ -74,7 +93,7 @@ class Runner(ABC):
         """Label frames that lie in device memory; only runtimes with a device have it.
 
         Args:
-            pointer: device address of uint8 (N, height, width, 3).
+            pointer: device address of uint8 frames, of the shape ``spec.frames_shape(N)``.
             stream: the CUDA stream's handle.
 
         Returns:

@@ -79,21 +79,25 @@ def open_session(graph: Path, provider: str = "cpu", threads: int | None = None)
 def session_spec(session: Any, graph: Path) -> RunnerSpec:
     """The shapes of an open session's graph.
 
-    ``num_classes`` comes from its metadata ``classes``, a JSON list of names; without it, it is 256.
+    ``num_classes`` comes from its metadata ``classes``, a JSON list of names; without it, it is 256. What a frame
+    holds comes from ``color`` and ``yuv``, and where it lies in the labels from ``content``; RGB and all without them.
 
     Raises:
-        SegkdError: if it does not take one uint8 (N, height, width, 3) and give uint8 labels first.
+        SegkdError: if it does not take one uint8 (N, height, width, 3) or NV12 (N, height * 3/2, width), and give
+            uint8 labels first.
     """
     inputs, outputs = session.get_inputs(), session.get_outputs()
     shape = list(inputs[0].shape) if len(inputs) == 1 else []
+    said = session.get_modelmeta().custom_metadata_map
+    color = said.get("color", "RGB")
+    tail = [3] if color != "NV12" else []
     complete = (
-        len(shape) == 4
-        and inputs[0].type == "tensor(uint8)"
-        and isinstance(shape[1], int)
-        and isinstance(shape[2], int)
-        and shape[3] == 3
+        inputs[0].type == "tensor(uint8)"
+        and len(shape) == 3 + len(tail)
+        and shape[3:] == tail
         and outputs[0].type == "tensor(uint8)"
         and len(outputs[0].shape) == 3
+        and all(isinstance(side, int) for side in [*shape[1:], *outputs[0].shape[1:]])
     )
     if not complete:
         found = ", ".join(f"{tensor.name} {tensor.type} {tensor.shape}" for tensor in [*inputs, *outputs])
@@ -101,9 +105,17 @@ def session_spec(session: Any, graph: Path) -> RunnerSpec:
             f"{graph}: expected a complete graph, uint8 (N, height, width, 3) in and uint8 (N, height, width) out, "
             f"found {found}; export it with segkd export"
         )
-    batch = shape[0] if isinstance(shape[0], int) else None
-    classes = session.get_modelmeta().custom_metadata_map.get("classes")
-    return RunnerSpec(batch, shape[1], shape[2], LABEL_VALUES if classes is None else len(json.loads(classes)))
+    frame_px = (shape[1] if color != "NV12" else shape[1] * 2 // 3, shape[2])
+    labels_px = tuple(outputs[0].shape[1:])
+    return RunnerSpec(
+        shape[0] if isinstance(shape[0], int) else None,
+        *frame_px,
+        LABEL_VALUES if "classes" not in said else len(json.loads(said["classes"])),
+        color=color,
+        yuv=said.get("yuv"),
+        labels_px=None if labels_px == frame_px else labels_px,
+        content_px=tuple(json.loads(said["content"])) if "content" in said else None,
+    )
 
 
 class OnnxRuntimeRunner(Runner):
@@ -139,7 +151,7 @@ class OnnxRuntimeRunner(Runner):
         """
         session = open_session(self.graph, self.provider, self.threads)
         found = session_spec(session, self.graph)
-        if (found.batch, found.height_px, found.width_px) != (self.spec.batch, self.spec.height_px, self.spec.width_px):
+        if _shape(found) != _shape(self.spec):
             raise SegkdError(
                 f"{self.graph}: expected batch x height x width {_shape(self.spec)}, the graph has {_shape(found)}; "
                 "export it again"
@@ -162,8 +174,8 @@ class OnnxRuntimeRunner(Runner):
         if self._session is None:
             raise SegkdError("the runner is not open; use it in a with statement")
         batch = self.spec.batch if self.spec.batch is not None else max(1, len(frames))
-        labels_shape = (batch, self.spec.height_px, self.spec.width_px)
-        _check_array("frames", frames, (*labels_shape, 3))
+        labels_shape = self.spec.labels_shape(batch)
+        _check_array("frames", frames, self.spec.frames_shape(batch))
         if out is None:
             out = np.empty(labels_shape, np.uint8)
         else:
@@ -202,7 +214,10 @@ class OnnxRuntimeRunner(Runner):
 
 
 def _shape(spec: RunnerSpec) -> str:
-    return f"{spec.batch or 'any'} x {spec.height_px} x {spec.width_px}"
+    extra = "" if spec.color == "RGB" else f" {spec.color}"
+    if spec.labels_px is not None:
+        extra += f" with labels {spec.labels_px[0]} x {spec.labels_px[1]}"
+    return f"{spec.batch or 'any'} x {spec.height_px} x {spec.width_px}{extra}"
 
 
 def _check_array(name: str, array: NDArray[np.uint8], shape: tuple[int, ...]) -> None:

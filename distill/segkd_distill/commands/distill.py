@@ -17,8 +17,9 @@ from segkd_distill.commands.training import fit_and_print, require_training
 def distill(**options: Any) -> None:
     """Train a student from a teacher.
 
-    The teacher is another run, or a model's name with a weights file; it has the classes of the data and is never
-    changed. Writes a run folder as `segkd train` does.
+    The teacher is another run, a model's name with a weights file, or a network that was built elsewhere
+    (docs/teachers.md). Its classes are mapped to the data's by name; it is never changed. Writes a run folder as
+    `segkd train` does.
 
     \b
     Example:

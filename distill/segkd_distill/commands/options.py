@@ -26,9 +26,13 @@ KEYS: dict[str, str] = {
     "data": "data.train",
     "val": "data.val",
     "unlabelled": "data.unlabelled",
+    "cache": "data.cache",
+    "skip_damaged": "data.skip_damaged",
     "teacher": "teacher.model",
     "student": "student.model",
     "init_from": "student.weights",
+    "backbone_weights": "student.backbone_weights",
+    "from_scratch": "student.from_scratch",
     "method": "methods",
     "imgsz": "augment.crop",
     "iters": "train.iters",
@@ -49,8 +53,17 @@ _OPTIONS: tuple[Callable[[Command], Command], ...] = (
     click.option("--recipe", metavar="FILE|NAME", help="A recipe file or a name of `segkd list recipes`."),
     click.option("--data", metavar="NAME:PATH", help="Labelled training images."),
     click.option("--val", metavar="NAME:PATH", help="Validation images; by default the val split of --data."),
+    click.option("--cache", metavar="DIR", help="Folder for a decoded copy of the data, made once and then mapped."),
+    click.option(
+        "--skip-damaged",
+        is_flag=True,
+        default=None,
+        help="Leave out training files that cannot be read, and count them.",
+    ),
     click.option("--student", metavar="NAME", help="Network to train; see `segkd list models`."),
-    click.option("--init-from", metavar="RUN|FILE", help="Weights of the student to start from."),
+    click.option("--init-from", metavar="RUN|FILE|NAME", help="Weights of the student to start from."),
+    click.option("--backbone-weights", metavar="FILE|NAME", help="Weights of its backbone; see `segkd weights list`."),
+    click.option("--from-scratch", is_flag=True, default=None, help="Train from random weights."),
     click.option("--imgsz", type=IMGSZ, help="Height and width of a training crop; by default the whole image."),
     click.option("--iters", type=_count, help="Optimiser steps."),
     click.option("--batch", type=_count, help="Images per step."),
@@ -78,7 +91,12 @@ _OPTIONS: tuple[Callable[[Command], Command], ...] = (
 )
 
 _TEACHING_OPTIONS: tuple[Callable[[Command], Command], ...] = (
-    click.option("--teacher", metavar="RUN|NAME", help="Network to learn from (a name needs --set teacher.weights=)."),
+    click.option(
+        "--teacher",
+        metavar="RUN|NAME|FILE.onnx",
+        help="Network to learn from: a run, hf:FOLDER, torch:MODULE:CALLABLE, an ONNX file, or a model's name "
+        "(which needs --set teacher.weights=FILE).",
+    ),
     click.option("--method", metavar="NAME[:WEIGHT][+...]", help="Methods; see `segkd list methods`."),
     click.option("--unlabelled", metavar="NAME:PATH", help="Frames without labels for half of each batch."),
 )

@@ -29,16 +29,36 @@ class Geometry:
     Attributes:
         crop: (height, width) in pixels of the result.
         scale: range of the uniform random scale.
+        scale_step: distance of the scales that are drawn, from the smallest on; None for every scale of the range.
+        short_side: short side in pixels of an image at scale 1; None for its own size.
+        long_side: limit in pixels of the long side at scale 1.
         flip: probability of a horizontal flip.
         cat_max_ratio: windows in which one class has at least this share are drawn again; 1 turns it off.
         fill: RGB of the area beyond the image.
+        pad_label: label of the area beyond the image.
     """
 
     crop: tuple[int, int]
     scale: tuple[float, float] = (0.5, 2.0)
+    scale_step: float | None = None
+    short_side: int | None = None
+    long_side: int | None = None
     flip: float = 0.5
     cat_max_ratio: float = 0.75
     fill: tuple[int, int, int] = (124, 116, 104)
+    pad_label: int = IGNORE
+
+    def draw_scale(self, rng: np.random.Generator, height: int, width: int) -> float:
+        """The factor from the pixels of an image of this size to those of the crop."""
+        low, high = self.scale
+        if self.scale_step is None:
+            drawn = float(rng.uniform(low, high))
+        else:
+            steps = round((high - low) / self.scale_step)
+            drawn = low + self.scale_step * int(rng.integers(0, steps + 1))
+        sides = ((self.short_side, min(height, width)), (self.long_side, max(height, width)))
+        limits = [wanted / own for wanted, own in sides if wanted is not None]
+        return drawn * min(limits) if limits else drawn
 
 
 class ScaledCrop(A.DualTransform):
@@ -47,7 +67,8 @@ class ScaledCrop(A.DualTransform):
     Equal in distribution to mmsegmentation's ``RandomResize`` + ``RandomCrop(cat_max_ratio)`` + ``Pad``
     (mmseg 1.2.2). Differs from the original:
     - the window has ``round(crop / scale)`` pixels, so the scale is exact to half a pixel only;
-    - class shares are counted before the resize, on a grid of at least 128 x 128 cells where the window has them.
+    - class shares are counted before the resize, on a grid of at least 128 x 128 cells where the window has them;
+    - scale 1 of ``short_side`` and ``long_side`` is not rounded to whole pixels before the random factor.
     """
 
     def __init__(self, geometry: Geometry) -> None:
@@ -58,7 +79,7 @@ class ScaledCrop(A.DualTransform):
         """Draw the window, looking at the mask where there is one."""
         height, width = data["image"].shape[:2]
         rng: np.random.Generator = self.random_generator
-        scale = rng.uniform(*self.geometry.scale)
+        scale = self.geometry.draw_scale(rng, height, width)
         window = self._draw(rng, height, width, scale)
         if self.geometry.cat_max_ratio < 1 and data.get("mask") is not None:
             for _ in range(10):
@@ -79,7 +100,7 @@ class ScaledCrop(A.DualTransform):
 
     def apply_to_mask(self, mask: NDArray[np.uint8], window: Window, scale: float, **_: Any) -> NDArray[np.uint8]:
         """Cut the mask, nearest neighbour."""
-        return self._cut(mask, window, scale, cv2.INTER_NEAREST, IGNORE)
+        return self._cut(mask, window, scale, cv2.INTER_NEAREST, self.geometry.pad_label)
 
     def _cut(
         self, pixels: NDArray[np.uint8], window: Window, scale: float, interpolation: int, fill: tuple[int, ...] | int
@@ -115,8 +136,8 @@ class GeometryPipeline:
 
     def __init__(self, geometry: Geometry) -> None:
         self.geometry = geometry
-        self._transforms = [ScaledCrop(geometry), A.HorizontalFlip(p=geometry.flip)]
-        self._compose = A.Compose(self._transforms)
+        self.crop = geometry.crop
+        self._compose = A.Compose([ScaledCrop(geometry), A.HorizontalFlip(p=geometry.flip)])
 
     def __call__(
         self, image: NDArray[np.uint8], mask: NDArray[np.uint8] | None, rng: np.random.Generator
@@ -131,11 +152,13 @@ class GeometryPipeline:
         Returns:
             uint8 image (crop height, crop width, 3) and mask (crop height, crop width).
         """
-        # Compose.set_random_seed would give every transform the same numbers; these share one generator.
-        shared = random.Random(int(rng.integers(2**63)))
-        for transform in self._transforms:
-            transform.set_random_state(rng, shared)
+        seed_transforms(self._compose, rng)
         if mask is None:
             return self._compose(image=image)["image"], np.full(self.geometry.crop, IGNORE, np.uint8)
         result = self._compose(image=image, mask=mask)
         return result["image"], result["mask"]
+
+
+def seed_transforms(compose: A.Compose, rng: np.random.Generator) -> None:
+    """Let all transforms draw from one generator; ``set_random_seed`` would give each of them the same numbers."""
+    compose.set_random_state(rng, random.Random(int(rng.integers(2**63))))

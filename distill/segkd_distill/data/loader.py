@@ -9,14 +9,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
 from segkd.data.base import Dataset
+from segkd.data.decode import DamagedFileError
 from segkd.errors import SegkdError
 from segkd_distill.data.geometry import Geometry, GeometryPipeline
 from segkd_distill.data.seeding import Stream, generator
+from segkd_distill.data.user_transforms import UserPipeline, UserTransforms
 
 
 class Batch(NamedTuple):
@@ -27,12 +30,14 @@ class Batch(NamedTuple):
         masks: uint8 class indices, (N, H, W); 255 = ignore, everywhere in rows without labels.
         labelled: (N,) bool.
         ids: the samples' names.
+        skipped: file and reason, once for every sample that another one stands in for.
     """
 
     images: Tensor
     masks: Tensor
     labelled: Tensor
     ids: list[str]
+    skipped: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -71,16 +76,24 @@ class BatchSource(TorchDataset[Batch]):
         labelled: images with masks.
         unlabelled: further images, whose masks are never read; None for batches of labelled images only.
         rows: images of each kind per batch.
-        geometry: the random scale, crop and flip of every image.
+        geometry: the random scale, crop and flip of every image, or a user's own transforms.
         seed: the run's seed.
+        skip_damaged: whether the next image of the epoch stands in for one whose files cannot be read.
     """
 
     def __init__(
-        self, labelled: Dataset, unlabelled: Dataset | None, *, rows: Rows, geometry: Geometry, seed: int
+        self,
+        labelled: Dataset,
+        unlabelled: Dataset | None,
+        *,
+        rows: Rows,
+        geometry: Geometry | UserTransforms,
+        seed: int,
+        skip_damaged: bool = False,
     ) -> None:
         self.labelled, self.unlabelled = labelled, unlabelled
-        self.rows, self.seed = rows, seed
-        self._pipeline = GeometryPipeline(geometry)
+        self.rows, self.seed, self.skip_damaged = rows, seed, skip_damaged
+        self._pipeline = GeometryPipeline(geometry) if isinstance(geometry, Geometry) else UserPipeline(geometry)
         self._orders: dict[tuple[Stream, int], np.ndarray] = {}
 
     def __getitem__(self, number: int) -> Batch:
@@ -89,30 +102,46 @@ class BatchSource(TorchDataset[Batch]):
         Raises:
             SegkdError: naming the file, if one cannot be read.
         """
-        height, width = self._pipeline.geometry.crop
+        height, width = self._pipeline.crop
         images = np.empty((self.rows.total, height, width, 3), np.uint8)
         masks = np.empty((self.rows.total, height, width), np.uint8)
         ids: list[str] = []
+        skipped: list[tuple[str, str]] = []
         for row in range(self.rows.total):
             rng = generator(self.seed, Stream.GEOMETRY, number, row)
-            if row < self.rows.labelled:
-                index = self._index(Stream.LABELLED_ORDER, len(self.labelled), number * self.rows.labelled + row)
-                image, mask, name = self.labelled.read(index)
-                images[row], masks[row] = self._pipeline(image, mask, rng)
-            else:
-                if self.unlabelled is None:
-                    raise SegkdError("unlabelled rows were asked for, but there is no unlabelled data set")
-                place = number * self.rows.unlabelled + row - self.rows.labelled
-                index = self._index(Stream.UNLABELLED_ORDER, len(self.unlabelled), place)
-                name = self.unlabelled.ids[index]
-                images[row], masks[row] = self._pipeline(self.unlabelled.read_image(index), None, rng)
+            image, mask, name = self._read_row(number, row, skipped)
+            images[row], masks[row] = self._pipeline(image, mask, rng)
             ids.append(name)
         labelled = torch.arange(self.rows.total) < self.rows.labelled
-        return Batch(torch.from_numpy(images).permute(0, 3, 1, 2), torch.from_numpy(masks), labelled, ids)
+        tensors = torch.from_numpy(images).permute(0, 3, 1, 2), torch.from_numpy(masks), labelled
+        return Batch(*tensors, ids, tuple(skipped))
 
     def epoch(self, number: int) -> int:
         """The 0-based pass over the labelled data that a batch begins in."""
         return number * self.rows.labelled // len(self.labelled)
+
+    def _read_row(
+        self, number: int, row: int, skipped: list[tuple[str, str]]
+    ) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None, str]:
+        """Image, mask (None without labels) and name of one row; adds to ``skipped`` what it had to pass over."""
+        if row < self.rows.labelled:
+            data, stream, place = self.labelled, Stream.LABELLED_ORDER, number * self.rows.labelled + row
+        elif self.unlabelled is not None:
+            data, stream = self.unlabelled, Stream.UNLABELLED_ORDER
+            place = number * self.rows.unlabelled + row - self.rows.labelled
+        else:
+            raise SegkdError("unlabelled rows were asked for, but there is no unlabelled data set")
+        for passed in range(len(data)):
+            index = self._index(stream, len(data), place + passed)
+            try:
+                if row < self.rows.labelled:
+                    return data.read(index)
+                return data.read_image(index), None, data.ids[index]
+            except DamagedFileError as error:
+                if not self.skip_damaged:
+                    raise
+                skipped.append((str(error.problem.path), error.problem.what))
+        raise SegkdError(f"none of the {len(data)} training images can be read; the last one: {': '.join(skipped[-1])}")
 
     def _index(self, stream: Stream, size: int, place: int) -> int:
         epoch, position = divmod(place, size)
@@ -176,7 +205,8 @@ def _unchanged(item: Any) -> Any:
 
 
 def _pinned(batch: Batch) -> Batch:
-    return Batch(batch.images.pin_memory(), batch.masks.pin_memory(), batch.labelled.pin_memory(), batch.ids)
+    tensors = (batch.images.pin_memory(), batch.masks.pin_memory(), batch.labelled.pin_memory())
+    return Batch(*tensors, batch.ids, batch.skipped)
 
 
 def _prepare_worker(_: int) -> None:

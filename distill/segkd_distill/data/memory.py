@@ -46,14 +46,21 @@ class InMemory(Dataset):
         return self._masks[index]
 
 
-def in_memory_if_small(dataset: Dataset, *, processes: int = 1, budget_bytes: int = BUDGET_BYTES) -> Dataset:
+def in_memory_if_small(
+    dataset: Dataset,
+    *,
+    processes: int = 1,
+    budget_bytes: int = BUDGET_BYTES,
+    image_px: tuple[int, int] | None = None,
+) -> Dataset:
     """The data set kept in memory if it fits into the budget of each process, else the data set itself.
 
     Args:
-        dataset: the first image tells the size of all.
+        dataset: the data set.
         processes: how many processes will read, each keeping its own copy.
         budget_bytes: for all processes together.
+        image_px: height and width that stand for all images; by default those of the first one.
     """
-    height, width = dataset.read_image(0).shape[:2]
+    height, width = image_px or dataset.read_image(0).shape[:2]
     needed_bytes = len(dataset) * height * width * 4  # 3 bytes of colour, 1 of label
     return InMemory(dataset) if needed_bytes * max(1, processes) <= budget_bytes else dataset

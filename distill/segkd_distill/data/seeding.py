@@ -14,6 +14,7 @@ class Stream(IntEnum):
     UNLABELLED_ORDER = 1
     GEOMETRY = 2
     COLOUR = 3
+    BLUR = 4
 
 
 def generator(seed: int, stream: Stream, *place: int) -> np.random.Generator:

@@ -75,6 +75,26 @@ RULES: dict[Any, Callable[[tuple[Any, ...], Tensor], int]] = {
 }
 
 
+# Operators whose output has the shape of their first input. Shapes alone need not run them, and most of the time that
+# shapes take goes into these.
+SAME_SHAPE = {
+    aten.relu,
+    aten.relu_,
+    aten.hardtanh,
+    aten.hardtanh_,
+    aten.native_batch_norm,
+    aten._native_batch_norm_legit_no_training,
+}
+
+
+def _without_running(func: Any, args: tuple[Any, ...]) -> Any:
+    """What an operator gives on tensors without data, or None where it has to be asked."""
+    if func.overloadpacket not in SAME_SHAPE or not args[0].is_meta:
+        return None
+    tensors = len(func._schema.returns)
+    return args[0] if tensors == 1 else (args[0],) * tensors
+
+
 class FlopCounter(TorchDispatchMode):
     """Counts every operator that runs inside ``with FlopCounter() as counter``.
 
@@ -88,7 +108,9 @@ class FlopCounter(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run an operator and add its cost."""
-        out = func(*args, **(kwargs or {}))
+        out = _without_running(func, args)
+        if out is None:
+            out = func(*args, **(kwargs or {}))
         rule = RULES.get(func.overloadpacket)
         if rule is not None:
             self.total += rule(args, out[0] if isinstance(out, tuple) else out)
@@ -129,17 +151,23 @@ class ParameterCount:
     Attributes:
         total: with the auxiliary head, as papers count.
         deployed: without it.
+        folded: without it, and with every batch normalisation folded into the convolution before: its bias alone is
+            left, as in a graph that a runtime has optimised.
     """
 
     total: int
     deployed: int
+    folded: int
 
 
 def count_parameters(model: Segmenter) -> ParameterCount:
-    """Count a network's parameters, with and without its auxiliary head."""
-
-    def count(part: nn.Module | None) -> int:
-        return sum(parameter.numel() for parameter in part.parameters()) if part is not None else 0
-
-    total = count(model)
-    return ParameterCount(total, total - count(model.auxiliary_head))
+    """Count a network's parameters, with and without its auxiliary head and its normalisations."""
+    auxiliary = set() if model.auxiliary_head is None else set(model.auxiliary_head.modules())
+    total = deployed = scales = 0
+    for module in model.modules():
+        own = sum(parameter.numel() for parameter in module.parameters(recurse=False))
+        total += own
+        if module not in auxiliary:
+            deployed += own
+            scales += module.num_features if isinstance(module, nn.BatchNorm2d) else 0
+    return ParameterCount(total, deployed, deployed - scales)

@@ -13,8 +13,9 @@ class ConvModule(nn.Module):
     Args:
         in_channels: channels of the input.
         out_channels: channels of the output.
-        kernel_size: side of the kernel; padding keeps the size at stride 1.
+        kernel_size: side of the kernel.
         stride: stride.
+        padding: zeros on each side; None for as many as keep the size at stride 1.
         dilation: dilation.
         groups: groups of the convolution.
         activation: ``relu``, ``relu6`` or ``linear`` (none).
@@ -27,12 +28,14 @@ class ConvModule(nn.Module):
         kernel_size: int = 1,
         *,
         stride: int = 1,
+        padding: int | None = None,
         dilation: int = 1,
         groups: int = 1,
         activation: str = "relu",
     ) -> None:
         super().__init__()
-        padding = dilation * (kernel_size // 2)
+        if padding is None:
+            padding = dilation * (kernel_size // 2)
         self.conv = nn.Conv2d(
             in_channels, out_channels, kernel_size, stride, padding, dilation=dilation, groups=groups, bias=False
         )
@@ -91,7 +94,9 @@ class DepthwiseSeparableConv(nn.Module):
 
 
 def resize_like(x: Tensor, reference: Tensor, *, align_corners: bool) -> Tensor:
-    """Bilinear resize of (N, C, h, w) to the height and width of ``reference``."""
+    """Bilinear resize of (N, C, h, w) to the height and width of ``reference``; ``x`` itself where they agree."""
+    if x.shape[-2:] == reference.shape[-2:]:
+        return x
     return F.interpolate(x, size=reference.shape[-2:], mode="bilinear", align_corners=align_corners)
 
 

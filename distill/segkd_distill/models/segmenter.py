@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import Tensor
 
 from segkd.errors import SegkdError, unknown_name
 from segkd_distill.models.backbones.base import Backbone
 from segkd_distill.models.heads.base import DecodeHead
+from segkd_distill.models.network import Network
 from segkd_distill.models.output import SegOutput, TapInfo
 
 IMAGENET_MEAN = (123.675, 116.28, 103.53)
 IMAGENET_STD = (58.395, 57.12, 57.375)
 
 
-class Segmenter(nn.Module):
+class Segmenter(Network):
     """A segmentation network that normalises its own input.
 
     Args:
@@ -39,9 +39,6 @@ class Segmenter(nn.Module):
         num_classes: channels of the logits.
         align_corners: how the logits are upsampled.
     """
-
-    mean: Tensor
-    std: Tensor
 
     def __init__(
         self,
@@ -102,13 +99,3 @@ class Segmenter(nn.Module):
         channels |= {"c4_pre": channels["c4"], **self.decode_head.tap_channels}
         strides |= {"c4_pre": strides["c4"], **self.decode_head.tap_strides}
         return TapInfo(channels, strides, self.num_classes)
-
-    def upsample(self, logits: Tensor, size: Sequence[int]) -> Tensor:
-        """Bilinear resize of logits (N, K, h, w) to ``size`` (height, width); training, evaluation and export use it.
-
-        ``logits`` itself where it already has that size.
-        """
-        height, width = size
-        if logits.shape[-2:] == (height, width):
-            return logits
-        return F.interpolate(logits, size=(height, width), mode="bilinear", align_corners=self.align_corners)

@@ -2,58 +2,95 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from segkd.data.base import LabelSpace
 from segkd.errors import SegkdError, unknown_name
-from segkd_distill.models.checkpoints import load_into, load_tensors
-from segkd_distill.models.segmenter import Segmenter
+from segkd_distill.models.checkpoint_loading import load_checkpoint
+from segkd_distill.models.checkpoints import read_checkpoint
+from segkd_distill.models.class_map import map_classes
+from segkd_distill.models.mapped_teacher import MappedTeacher
+from segkd_distill.models.network import Network
+from segkd_distill.models.sources import Teacher, is_foreign, open_foreign_teacher
 from segkd_distill.models.zoo import MODELS, build_model
 from segkd_distill.runs import is_run, load_run
 
-CLASSIFIER = "decode_head.conv_seg.weight"
 
-
-def load_teacher(model: str | Path, weights: str | Path | None, label_space: LabelSpace) -> Segmenter:
+def load_teacher(
+    model: str | Path,
+    weights: str | Path | None,
+    label_space: LabelSpace,
+    class_map: Mapping[str, str | None] | None = None,
+) -> Network:
     """Load a teacher.
 
+    Its classes are brought into the data's order by name; a table on stderr shows how, unless they are the same
+    already. Where nothing tells the teacher's class names, ``class_map`` calls them ``"0"``, ``"1"``, ...; without it
+    there must be as many as the data have, and they are taken to be those.
+
     Args:
-        model: a run folder, or a model's name.
-        weights: weights file; needed for a name, refused for a run folder, which has its own.
+        model: a run folder, a model's name, ``hf:``, ``timm:`` or ``torch:`` with what to open, or an ONNX file.
+        weights: weights file; needed for a model's name, refused for what has its own.
         label_space: the classes of the data.
+        class_map: teacher class -> class of the data, or None for one that is left out; classes of the same name need
+            not be listed.
 
     Returns:
         The network in evaluation mode; no parameter asks for a gradient.
 
     Raises:
-        SegkdError: for a name without weights, weights that do not fit, or other classes than the data's.
+        SegkdError: for a name without weights, weights that do not fit, or classes that cannot be mapped.
+        MissingExtra: if the library that opens it is not installed.
     """
-    if Path(model).expanduser().is_dir():
+    name = str(model)
+    folder = Path(model).expanduser()
+    if is_foreign(name):
+        opened = open_foreign_teacher(name, weights, label_space.num_classes)
+    elif folder.is_dir():
         if weights is not None:
             raise SegkdError(f"teacher {model} is a run folder and has its own weights; leave out {weights}")
-        teacher = _from_run(Path(model).expanduser(), label_space)
+        opened = _from_run(folder)
     else:
-        teacher = _from_zoo(str(model), weights, label_space)
-    return teacher.eval().requires_grad_(False)
+        opened = _from_zoo(name, weights)
+    network = _with_classes_of(label_space, opened, class_map, name if weights is None else f"{name} ({weights})")
+    return network.eval().requires_grad_(False)
 
 
-def _from_run(folder: Path, label_space: LabelSpace) -> Segmenter:
+def _with_classes_of(
+    label_space: LabelSpace, opened: Teacher, class_map: Mapping[str, str | None] | None, called: str
+) -> Network:
+    network, names = opened
+    if names is None and not class_map:
+        if network.num_classes != label_space.num_classes:
+            raise SegkdError(
+                f"teacher {called} has {network.num_classes} classes, the data {label_space.num_classes}, and its "
+                "class names are not known; use a teacher trained on these classes, or map its class numbers with "
+                'teacher.class_map ({"0": NAME, "1": null, ...})'
+            )
+        print(f"teacher {called}: its classes have no names and are taken in the data's order", file=sys.stderr)
+        return network
+    if names is None:
+        names = tuple(str(channel) for channel in range(network.num_classes))
+    found = map_classes(names, label_space.names, class_map, called=called)
+    if found.is_identity:
+        return network
+    print(f"teacher {called}: {found.table()}", file=sys.stderr)
+    return MappedTeacher(network, found)
+
+
+def _from_run(folder: Path) -> Teacher:
     if not is_run(folder):
-        raise SegkdError(f"teacher {folder} is a folder without model.json; give a run folder or a model's name")
-    run = load_run(folder)
-    theirs, ours = run.label_space.names, label_space.names
-    if len(theirs) != len(ours):
-        raise _other_classes(str(folder), len(theirs), len(ours))
-    if theirs != ours:
-        index = next(i for i, (a, b) in enumerate(zip(theirs, ours, strict=True)) if a != b)
         raise SegkdError(
-            f"teacher {folder} has other classes than the data: class {index} is {theirs[index]!r} for the teacher "
-            f"and {ours[index]!r} in the data; use a teacher trained on these classes"
+            f"teacher {folder} is a folder without model.json; give a run folder or a model's name (hf:{folder} for a "
+            "model saved by transformers)"
         )
-    return run.model
+    run = load_run(folder)
+    return Teacher(run.model, run.label_space.names)
 
 
-def _from_zoo(name: str, weights: str | Path | None, label_space: LabelSpace) -> Segmenter:
+def _from_zoo(name: str, weights: str | Path | None) -> Teacher:
     if name not in MODELS:
         if "/" in name or name.startswith((".", "~")):
             raise SegkdError(f"no run folder {name} for the teacher")
@@ -62,21 +99,16 @@ def _from_zoo(name: str, weights: str | Path | None, label_space: LabelSpace) ->
         raise SegkdError(
             f"teacher {name} needs weights: nothing falls back to random weights; give a weights file or a run folder"
         )
-    tensors = load_tensors(weights)
-    if CLASSIFIER in tensors and len(tensors[CLASSIFIER]) != label_space.num_classes:
-        raise _other_classes(f"{name} ({weights})", len(tensors[CLASSIFIER]), label_space.num_classes)
-    teacher = build_model(name, label_space.num_classes)
-    if not any(tensor.startswith("auxiliary_head.") for tensor in tensors):
+    checkpoint = read_checkpoint(weights)
+    if checkpoint.num_classes is None:
+        raise SegkdError(f"teacher {name}: {weights} holds no classifier ({checkpoint.format}); give a whole network's")
+    teacher = build_model(name, checkpoint.num_classes)
+    if not any(tensor.startswith("auxiliary_head.") for tensor in checkpoint.tensors):
         # A teacher never runs its auxiliary head; many published files leave it out.
         teacher.auxiliary_head = None
     try:
-        load_into(teacher, tensors)
+        report = load_checkpoint(teacher, checkpoint)
     except SegkdError as error:
-        raise SegkdError(f"teacher {name} ({weights}): {error}") from error
-    return teacher
-
-
-def _other_classes(teacher: str, theirs: int, ours: int) -> SegkdError:
-    return SegkdError(
-        f"teacher {teacher} has {theirs} classes, the data {ours}; use a teacher trained on these classes"
-    )
+        raise SegkdError(f"teacher {name}: {error}") from error
+    print(f"teacher {name}: {weights}: {report.summary()}", file=sys.stderr)
+    return Teacher(teacher, checkpoint.class_names)

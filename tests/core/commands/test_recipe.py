@@ -26,6 +26,30 @@ def test_show_prints_every_key_with_overrides() -> None:
     assert json.loads(run("show", NAME, "--json").stdout)["student"]["model"] == "pspnet-r18"
 
 
+def test_show_ends_with_the_published_numbers() -> None:
+    result = run("show", "bpkd-pspnet-r18-cityscapes")
+    values = yaml.safe_load(result.stdout)  # the numbers are comments
+    assert (values["experiment"], values["train"]["iters"]) == ("bpkd-pspnet-r18-cityscapes", 80000)
+    assert "# published for bpkd-pspnet-r18-cityscapes: README of AkideLiu/BPKD" in result.stdout
+    assert "#   bpkd                 mIoU 77.57  mAcc 84.47" in result.stdout
+    assert "# published" not in run("show", NAME).stdout
+    shown = json.loads(run("show", "bpkd-pspnet-r18-cityscapes", "--json").stdout)
+    assert shown["published"]["methods"]["cwd"]["miou"] == 76.26 and shown["student"]["model"] == "pspnet-r18"
+
+
+def test_a_copy_of_a_recipe_that_extends_still_does(tmp_path: Path) -> None:
+    out = tmp_path / "mine.yaml"
+    run("copy", "bpkd-hrnet-w18s-context-40k", str(out))
+    assert run("show", str(out)).stdout == run("show", "bpkd-hrnet-w18s-context-40k").stdout
+
+
+def test_presets() -> None:
+    first, second = yaml.safe_load(run("presets").stdout).values()
+    assert first["mmseg"]["data_sets"]["ade20k"]["crop"] == [512, 512] and second["mmseg-80k"]["iters"] == 80000
+    assert json.loads(run("presets", "--json").stdout) == {"pipelines": first, "schedules": second}
+    assert "&" not in run("presets").stdout
+
+
 def test_copy_keeps_comments_and_existing_files(tmp_path: Path) -> None:
     out = tmp_path / "mine.yaml"
     assert run("copy", NAME, str(out)).stdout == f"{out}\n"

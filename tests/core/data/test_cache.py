@@ -119,7 +119,7 @@ def test_too_little_room(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 def test_a_folder_that_cannot_be_written(root: Path, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(SegkdError, match="cache .*file.*: .*choose another folder"):
+    with pytest.raises(SegkdError, match=r"cache .*file.*: .*choose another folder"):
         cached(root, tmp_path / "file")
 
 

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from segkd.data.base import DataFileError
-from segkd.data.decode import read_class_values, read_label_values, read_rgb
+from segkd.data.decode import DamagedFileError, read_class_values, read_label_values, read_rgb
 from tests.core.data.files import cut_short, photo, save, save_palette
 
 
@@ -45,6 +45,27 @@ def test_exif_rotation_is_ignored_because_masks_have_none(tmp_path) -> None:
 def test_pictures_cut_short_are_errors(tmp_path, capfd, suffix, keep) -> None:
     path = cut_short(save(tmp_path / f"a{suffix}", photo(40, 60)), keep)
     with pytest.raises(DataFileError, match=f"a{suffix}: (cut short|not a picture)"):
+        read_rgb(path)
+    assert capfd.readouterr().err == ""
+
+
+def test_damage_says_nothing_of_other_files_but_wrong_values_do(tmp_path) -> None:
+    path = save(tmp_path / "a.png", photo(40, 60)[..., 0])
+    with pytest.raises(DamagedFileError):
+        read_label_values(cut_short(path))
+    with pytest.raises(DamagedFileError):
+        read_rgb(tmp_path / "gone.png")
+    with pytest.raises(DataFileError) as error:
+        read_label_values(save(tmp_path / "b.png", np.full((2, 2), 26001, np.uint16)))
+    assert not isinstance(error.value, DamagedFileError)
+
+
+def test_a_jpeg_with_a_hole_in_it_is_an_error(tmp_path, capfd) -> None:
+    path = save(tmp_path / "a.jpg", photo(64, 96))
+    data = path.read_bytes()
+    middle = len(data) // 2
+    path.write_bytes(data[:middle] + b"\xff\x33" * 8 + data[middle + 16 :])
+    with pytest.raises(DamagedFileError, match=r"a\.jpg: damaged JPEG file \(mark 0x33 at byte"):
         read_rgb(path)
     assert capfd.readouterr().err == ""
 

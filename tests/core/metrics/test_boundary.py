@@ -60,6 +60,17 @@ def test_class_numbers_do_not_matter(mask: np.ndarray) -> None:
     assert (boundary_band(mask, 1) == boundary_band(table[mask], 1)).all()
 
 
+@settings(max_examples=25)
+@given(masks)
+def test_a_neutral_value_makes_no_boundary(mask: np.ndarray) -> None:
+    band = boundary_band(mask, 1, neutral=255)
+    height, width = mask.shape
+    for y in range(height):
+        for x in range(width):
+            window = mask[max(0, y - 1) : y + 2, max(0, x - 1) : x + 2]
+            assert band[y, x] == (np.unique(window[window != 255]).size > 1)
+
+
 def test_bad_input() -> None:
     with pytest.raises(SegkdError, match="at least 1 pixel, got 0"):
         boundary_band(np.zeros((2, 2), np.uint8), 0)

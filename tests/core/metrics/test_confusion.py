@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -36,6 +38,36 @@ def test_every_integer_type_counts_alike(dtype: type) -> None:
 
 def test_wide_predictions_outside_do_not_wrap() -> None:
     assert counted(np.array([[256, -1, 70000, 1]]), np.array([[0, 0, 1, 1]]), 2).tolist() == [[0, 0, 2], [0, 1, 1]]
+
+
+def test_more_pixels_of_one_pair_than_float32_counts() -> None:
+    target = np.ones((1 << 12, (1 << 12) + 3), np.uint8)
+    assert counted(target, target, 2)[1, 1] == target.size > 1 << 24
+
+
+def test_the_rule_of_the_cityscapes_script() -> None:
+    """``evalPixelLevelSemanticLabeling.py``, rewritten: ids 0..33, misses on ignored ids, no false alarms there."""
+    from segkd.data.cityscapes import CLASSES, label_id_map
+    from segkd.metrics import scores
+
+    rng = np.random.default_rng(3)
+    truth_ids = rng.integers(0, 34, (60, 70)).astype(np.uint8)
+    truth_ids[truth_ids == 31] = 0  # no train anywhere in the truth
+    scored_ids = [row.label_id for row in CLASSES]
+    predicted = rng.integers(0, 19, truth_ids.shape).astype(np.uint8)
+    predicted = np.where(rng.random(truth_ids.shape) < 0.6, label_id_map().apply(truth_ids, Path(), ""), predicted)
+    predicted = np.where(predicted == 255, 0, predicted).astype(np.uint8)
+    predicted_ids = np.array(scored_ids, np.uint8)[predicted]
+    joint = np.zeros((34, 34), np.int64)
+    np.add.at(joint, (truth_ids.ravel(), predicted_ids.ravel()), 1)
+    expected = []
+    for own in scored_ids:
+        hits, missed = joint[own, own], joint[own].sum() - joint[own, own]
+        alarms = joint[[i for i in scored_ids if i != own], own].sum()
+        expected.append(hits / (hits + missed + alarms))
+    result = scores(counted(predicted, label_id_map().apply(truth_ids, Path(), ""), 19))
+    np.testing.assert_allclose(result.iou, expected, rtol=0, atol=1e-15)
+    assert result.miou == pytest.approx(np.nanmean(expected), abs=1e-12)
 
 
 def test_more_pixels_than_one_chunk_and_slices_that_are_not_contiguous() -> None:

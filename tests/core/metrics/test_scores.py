@@ -11,7 +11,8 @@ from hypothesis.extra.numpy import arrays
 from sklearn.metrics import accuracy_score, jaccard_score, recall_score
 
 from segkd.errors import SegkdError
-from segkd.metrics import ConfusionMatrix, scores
+from segkd.metrics import Areas, ConfusionMatrix, areas, scores
+from segkd.metrics.scores import ratios
 
 
 def matrix(*rows: list[int]) -> np.ndarray:
@@ -49,6 +50,24 @@ def test_predictions_outside_are_misses_and_no_false_alarms() -> None:
     assert result.iou == [1 / 4, 1.0]
     assert result.acc == [1 / 4, 1.0]
     assert result.aacc == 3 / 6
+
+
+def test_cirkd_counts_a_class_that_is_nowhere_as_zero() -> None:
+    counts = matrix([2, 0, 0, 0], [0, 0, 0, 0], [2, 0, 4, 0])
+    result = scores(counts, "zero")
+    assert result.iou == [2 / 4, 0.0, 4 / 6] and result.miou == pytest.approx((2 / 4 + 4 / 6) / 3)
+    # utils/score.py at 7e0d21f: I / (2.2e-16 + U), then the plain mean.
+    hits, union = np.array([2, 0, 4]), np.array([4, 0, 6])
+    assert result.miou == pytest.approx((hits / (2.220446049250313e-16 + union)).mean(), abs=1e-15)
+    assert result.macc == scores(counts).macc
+
+
+def test_areas_with_leading_axes() -> None:
+    first, second = matrix([3, 1, 0], [1, 4, 1]), matrix([3, 1, 0], [0, 0, 0])
+    stacked = Areas(*(np.stack(pair) for pair in zip(areas(first), areas(second), strict=True)))
+    found = ratios(stacked)
+    assert found.miou.tolist() == [scores(first).miou, scores(second).miou]
+    assert scores(areas(first)) == scores(first)
 
 
 def test_nothing_scored_is_nan_everywhere() -> None:

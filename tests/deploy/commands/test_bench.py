@@ -85,3 +85,14 @@ def test_changed_byte_is_exit_1(segkd: Run, artifact: Path) -> None:
     change_a_byte(artifact / "model.fp32.onnx")
     result = segkd("bench", artifact)
     assert result.code == 1 and "model.fp32.onnx has changed" in result.err
+
+
+@pytest.mark.usefixtures("no_cold_start")
+def test_a_precision_chooses_the_variant(segkd: Run, artifact: Path) -> None:
+    result = segkd("bench", artifact, "--precision", "fp32", *SHORT_BENCH, "--json")
+    assert result.code == 0, result.err
+    assert json.loads(result.out)["artifact"]["variant"] == "fp32"
+    result = segkd("bench", artifact, "--precision", "int8", *SHORT_BENCH)
+    assert result.code == 2 and "no int8 variant, only fp32" in result.err
+    result = segkd("bench", artifact, "--precision", "fp32", "--variant", "fp32")
+    assert result.code == 2 and "exclude each other" in result.err

@@ -75,5 +75,7 @@ def test_a_teacher_of_other_classes_is_one_line(teacher: Path, tmp_path: Path) -
     result = segkd("distill", *small(other, tmp_path / "run"), *words)
     assert result.exit_code == 2 and not (tmp_path / "run").exists()
     assert result.stderr.splitlines()[-1] == (
-        f"segkd: teacher {teacher} has 19 classes, the data 2; use a teacher trained on these classes"
+        f"segkd: teacher {teacher} has 19 classes, the data 2: the data have no road, sidewalk, building, fence, pole, "
+        "traffic light, traffic sign, vegetation and 10 more; the teacher has no floor; say with teacher.class_map "
+        "which class of the data each of the teacher's becomes (NAME: NAME, or NAME: null to leave it out)"
     )

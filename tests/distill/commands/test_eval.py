@@ -42,6 +42,42 @@ def test_table(run: Path, streets: Path) -> None:
     assert rows[-2].startswith("mIoU ") and rows[-1] == f"20 images of cityscapes:{streets}"
 
 
+def test_detail_measures_everything_and_writes_it(run: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    result = segkd("eval", run, "--device", "cpu", "--detail", "--worst", 2, "--out", out, "--json")
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.stdout)
+    assert [band["width_px"] for band in found["trimap"]["curve"]] == [1, 2, 3, 5, 10]
+    assert found["boundary_iou"]["ratio"] == 0.005 and found["boundary_f"]["theta_px"] == 3
+    assert found["bootstrap"]["resamples"] == 1000 and "connectivity" in found
+    written = json.loads((out / "eval.json").read_text())
+    assert len(written.pop("per_image")) == 4 and written == found
+    assert len(list((out / "worst").glob("*.png"))) == 2
+
+
+def test_parameters_of_the_measures(run: Path) -> None:
+    measures = ["--trimap", "4,2", "--no-void-borders", "--boundary-iou", 0.05, "--boundary-f", 1.5, "--bootstrap", 7]
+    result = segkd("eval", run, "--device", "cpu", "--json", *measures, "--seed", 3)
+    found = json.loads(result.stdout)
+    assert [band["width_px"] for band in found["trimap"]["curve"]] == [2, 4]
+    assert found["trimap"]["void_borders"] is False and found["boundary_iou"]["ratio"] == 0.05
+    assert found["boundary_f"]["theta_px"] == 1.5
+    assert (found["bootstrap"]["resamples"], found["bootstrap"]["seed"]) == (7, 3)
+
+
+def test_modes_and_protocols_are_part_of_the_result(run: Path) -> None:
+    ways = ["--mode", "slide", "--crop", "32x64", "--scales", "0.5,1", "--flip", "--protocol", "cirkd"]
+    found = json.loads(segkd("eval", run, "--device", "cpu", "--json", *ways).stdout)["protocol"]
+    assert found["mode"] == "slide" and found["crop"] == [32, 64] and found["stride"] == [21, 43]
+    assert found["scales"] == [0.5, 1.0] and found["flip"] is True
+    assert (found["name"], found["absent"], found["align_corners"], found["average"]) == (
+        "cirkd",
+        "zero",
+        True,
+        "logits",
+    )
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -49,9 +85,20 @@ def test_table(run: Path, streets: Path) -> None:
         (["RUN", "--data", "cityscapes:/nowhere"], "no folder /nowhere"),
         (["RUN", "--split", "tset"], "leftImg8bit/tset"),
         (["RUN", "--device", "gpu"], "is not known"),
+        (["RUN", "--trimap", "1,x"], "--trimap 1,x: expected numbers separated by commas"),
+        (["RUN", "--trimap", "0"], "widths of at least 1 pixel"),
+        (["RUN", "--boundary-iou", "2"], "above 0 and below 1"),
+        (["RUN", "--boundary-f", "0"], "at least 1 pixel"),
+        (["RUN", "--scales", "0,1"], "factors above 0"),
+        (["RUN", "--crop", "32x64"], "belong to --mode slide"),
+        (["RUN", "--protocol", "mmsg"], "--protocol"),
+        (["RUN", "--protocol", "attnfd", "--test-scale", "64x128"], "resizes images and labels itself"),
+        (["RUN", "--worst", "2"], "say where with --out DIR"),
+        (["RUN", "--model", "pspnet-r18"], "--model pspnet-r18 is for weights files"),
+        (["RUN/student.safetensors"], "say of which network with --model NAME"),
     ],
 )
 def test_bad_input(run: Path, arguments: list[str], message: str) -> None:
-    result = segkd("eval", *[str(run) if word == "RUN" else word for word in arguments])
+    result = segkd("eval", *[word.replace("RUN", str(run)) for word in arguments])
     assert result.exit_code == 2 and message in result.stderr.splitlines()[-1]
     assert result.stdout == "" and "Traceback" not in result.output

@@ -25,16 +25,18 @@ def recipe(*arguments: str, run: Path = Path("nowhere")) -> Recipe:
 def test_every_named_option_reaches_its_key() -> None:
     found = recipe(
         *("--data", "cityscapes:/d,frames=:30", "--val", "cityscapes:/v", "--unlabelled", "images:/u"),
+        *("--cache", "/c", "--skip-damaged"),
         *("--teacher", "runs/t", "--student", "pspnet-r18", "--init-from", "w.pth", "--method", "cwd+kd:0.5"),
         *("--imgsz", "96x192", "--iters", "7", "--batch", "6", "--optimizer", "adamw", "--lr", "0.5"),
         *("--weight-decay", "0", "--warmup-iters", "3", "--amp", "bf16", "--seed", "9", "--eval-every", "2"),
     )
     values = found.model_dump()
-    assert values["data"] | {"cache": None} == {
+    assert values["data"] == {
         "train": "cityscapes:/d,frames=:30",
         "val": "cityscapes:/v",
         "unlabelled": "images:/u",
-        "cache": None,
+        "cache": "/c",
+        "skip_damaged": True,
     }
     assert found.teacher.model == "runs/t" and found.student.model == "pspnet-r18" and found.student.weights == "w.pth"
     assert found.methods == [{"cwd": {"weight": 1.0}}, {"kd": {"weight": 0.5}}]

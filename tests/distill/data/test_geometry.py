@@ -160,3 +160,40 @@ sys.meta_path.insert(0, Watch())
     command = [sys.executable, "-W", "error", "-c", code]
     done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
     assert done.stdout.strip() == "1"
+
+
+def test_scales_on_a_grid() -> None:
+    geometry = Geometry(crop=(16, 24), scale=(0.5, 2.0), scale_step=0.1)
+    drawn = {round(geometry.draw_scale(np.random.default_rng(seed), 40, 60), 9) for seed in range(400)}
+    assert drawn == {round(0.5 + 0.1 * step, 9) for step in range(16)}
+
+
+@pytest.mark.parametrize(
+    ("short_side", "long_side", "size", "factor"),
+    [
+        (512, 2048, (256, 400), 2.0),  # mmsegmentation's keep-ratio resize: the tighter of both limits
+        (512, 2048, (300, 6000), 2048 / 6000),
+        (520, 520, (375, 500), 520 / 500),
+        (513, None, (375, 500), 513 / 375),
+        (None, 100, (375, 500), 0.2),
+        (None, None, (375, 500), 1.0),
+    ],
+)
+def test_scale_1_of_images_of_many_sizes(
+    short_side: int | None, long_side: int | None, size: tuple[int, int], factor: float
+) -> None:
+    geometry = Geometry(crop=(16, 24), scale=(1.0, 1.0), short_side=short_side, long_side=long_side)
+    for height, width in (size, size[::-1]):
+        assert geometry.draw_scale(np.random.default_rng(0), height, width) == pytest.approx(factor)
+
+
+def test_the_short_side_decides_how_much_is_seen() -> None:
+    image, mask = picture(40, 60)
+    cut, _ = pipeline(short_side=20)(image, mask, np.random.default_rng(0))  # half the size: 32x48 pixels are seen
+    assert abs(int(cut[..., 0].max()) - int(cut[..., 0].min()) + 1 - 32) <= 2
+
+
+def test_the_label_beyond_the_picture() -> None:
+    image, mask = picture(12, 10)
+    _, labels = pipeline(pad_label=0)(image, mask, np.random.default_rng(0))
+    assert (labels[12:] == 0).all() and (labels[:, 10:] == 0).all()

@@ -8,9 +8,12 @@ import pytest
 import torch
 
 from segkd.data.base import Dataset, LabelSpace, open_dataset
+from segkd.data.cache import open_cached
+from segkd.data.decode import DamagedFileError
 from segkd.errors import SegkdError
 from segkd_distill.data.geometry import Geometry
 from segkd_distill.data.loader import Batch, BatchSource, Rows, batches, split_rows
+from segkd_distill.data.user_transforms import UserTransforms
 
 GEOMETRY = Geometry(crop=(8, 16), scale=(0.75, 1.5))
 
@@ -140,3 +143,79 @@ def test_a_broken_file_is_named_in_one_line(workers: int) -> None:
     source = BatchSource(Numbers(4, broken=2), None, rows=Rows(4, 0), geometry=GEOMETRY, seed=0)
     with pytest.raises(SegkdError, match=r"^/nowhere/n2\.png: cannot be read$"):
         list(batches(source, start=0, stop=1, workers=workers))
+
+
+PIPELINES = {
+    "mmseg": Geometry(crop=(24, 40), short_side=48, long_side=120),
+    "cirkd": Geometry(crop=(24, 40), scale_step=0.1, cat_max_ratio=1.0),
+    "attnfd": Geometry(crop=(24, 40), short_side=40, cat_max_ratio=1.0, pad_label=0),
+    "own": UserTransforms(
+        (24, 40),
+        [
+            {"RandomCrop": {"height": 24, "width": 40}},
+            {"OneOf": {"transforms": [{"GaussNoise": {"p": 1.0}}, {"Blur": {"p": 1.0}}], "p": 0.8}},
+            {"HorizontalFlip": {}},
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PIPELINES)
+def test_no_and_three_workers_give_identical_batches(streets: Path, tmp_path: Path, name: str) -> None:
+    data = open_dataset(f"cityscapes:{streets}", split="train")
+    cached = open_cached(data, tmp_path, "streets")
+    one, other = (BatchSource(d, None, rows=Rows(3, 0), geometry=PIPELINES[name], seed=5) for d in (data, cached))
+    alone = list(batches(one, start=0, stop=7, workers=0))
+    for source in (one, other):
+        together = list(batches(source, start=0, stop=7, workers=3))
+        assert len(together) == 7 and all(equal(a, b) for a, b in zip(alone, together, strict=True))
+    assert len({batch.images.numpy().tobytes() for batch in alone}) == 7
+
+
+class Damaged(Numbers):
+    """Images 2 and 5 cannot be decoded."""
+
+    def read_image(self, index: int) -> np.ndarray:
+        if index in (2, 5):
+            raise DamagedFileError(self.image_path(index), "cut short")
+        return super().read_image(index)
+
+
+@pytest.mark.parametrize("workers", [0, 3])
+def test_a_damaged_file_in_the_middle_is_named_and_ends_the_run(workers: int) -> None:
+    source = BatchSource(Damaged(8), None, rows=Rows(2, 0), geometry=GEOMETRY, seed=0)
+    with pytest.raises(SegkdError, match=r"^/nowhere/n[25]\.png: cut short$"):
+        list(batches(source, start=0, stop=4, workers=workers))
+
+
+@pytest.mark.parametrize("workers", [0, 3])
+def test_skipped_files_are_counted_and_another_image_stands_in(workers: int) -> None:
+    source = BatchSource(Damaged(8), Damaged(8, "u"), rows=Rows(2, 2), geometry=GEOMETRY, seed=0, skip_damaged=True)
+    found = list(batches(source, start=0, stop=8, workers=workers))  # two epochs of each set
+    skipped = Counter(path for batch in found for path, what in batch.skipped if what == "cut short")
+    assert set(skipped) == {f"/nowhere/{kind}{index}.png" for kind in "nu" for index in (2, 5)}
+    assert all(count >= 2 for count in skipped.values())
+    seen = Counter(name for batch in found for name in batch.ids)
+    assert sum(seen.values()) == 32 and set(seen) == {f"{kind}{i}" for kind in "nu" for i in (0, 1, 3, 4, 6, 7)}
+    whole = BatchSource(Numbers(8), Numbers(8, "u"), rows=Rows(2, 2), geometry=GEOMETRY, seed=0, skip_damaged=True)
+    for damaged, batch in zip(found, batches(whole, start=0, stop=8, workers=0), strict=True):
+        assert batch.skipped == ()
+        kept = [row for row, name in enumerate(batch.ids) if name[1:] not in "25"]
+        assert [damaged.ids[row] for row in kept] == [batch.ids[row] for row in kept]  # the others stay where they were
+        assert torch.equal(damaged.images[kept], batch.images[kept])
+
+
+def test_nothing_but_damaged_files() -> None:
+    class Hopeless(Numbers):
+        def read_image(self, index: int) -> np.ndarray:
+            raise DamagedFileError(self.image_path(index), "cut short")
+
+    source = BatchSource(Hopeless(3), None, rows=Rows(1, 0), geometry=GEOMETRY, seed=0, skip_damaged=True)
+    with pytest.raises(SegkdError, match=r"none of the 3 training images can be read; the last one: /nowhere/n\d.png"):
+        source[0]
+
+
+def test_only_damage_is_skipped() -> None:
+    source = BatchSource(Numbers(3, broken=1), None, rows=Rows(3, 0), geometry=GEOMETRY, seed=0, skip_damaged=True)
+    with pytest.raises(SegkdError, match=r"n1\.png: cannot be read"):
+        source[0]

@@ -1,15 +1,23 @@
-"""What every model must hold; the tests of a backbone or head inherit it with a small configuration."""
+"""What every model must hold.
+
+The tests of a backbone or head inherit ``BaseModelTester`` with a small configuration; each model of the zoo has a
+class that inherits ``NamedModelTester``: its parameters are counted as it is, the rest runs on a slim copy of it.
+"""
 
 from __future__ import annotations
 
+import dataclasses
+from typing import Any, ClassVar
+
+import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from segkd.errors import SegkdError
 from segkd_distill.models.segmenter import Segmenter
-from segkd_distill.models.zoo import ModelConfig, build_model
+from segkd_distill.models.zoo import MODELS, ModelConfig, build_model
 
 CLASSES = 5
 HEIGHT_PX, WIDTH_PX = 45, 67
@@ -87,6 +95,15 @@ class BaseModelTester:
         found = model(small_image().to(memory_format=torch.channels_last)).logits
         torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4 * float(expected.detach().abs().max()))
 
+    def test_half_precision_is_close(self) -> None:
+        model = self.trained().requires_grad_(False)
+        expected = model(small_image()).logits
+        with torch.autocast("cpu", torch.bfloat16):
+            found = model(small_image()).logits.float()
+        # bfloat16 has 8 bits of mantissa; the errors of some twenty layers add up.
+        difference = (found - expected).square().mean().sqrt() / expected.square().mean().sqrt()
+        assert 0 < float(difference) < 0.1
+
     def test_initial_weights_follow_the_seed(self) -> None:
         first, again, other = (self.build(seed).state_dict() for seed in (0, 0, 1))
         assert all(torch.equal(first[name], again[name]) for name in first)
@@ -99,7 +116,9 @@ class BaseModelTester:
         model = self.build().train().to(memory_format=torch.channels_last)
         labels = torch.randint(0, CLASSES, (2, HEIGHT_PX, WIDTH_PX), generator=torch.Generator().manual_seed(7))
         image = small_image().to(memory_format=torch.channels_last)
-        optimizer = torch.optim.SGD(model.parameters(), lr=0.02)
+        # Where a whole image is pooled, two of the same mean would leave the normalisation nothing but noise.
+        image[1] //= 3
+        optimizer = torch.optim.SGD(model.parameters(), lr=5e-4)
 
         def loss() -> Tensor:
             torch.manual_seed(11)  # the same dropout every time
@@ -123,3 +142,100 @@ class BaseModelTester:
         torch.manual_seed(0)
         shapes = {name: tensor.shape for name, tensor in build_model(again, CLASSES).state_dict().items()}
         assert shapes == {name: tensor.shape for name, tensor in self.build().state_dict().items()}
+
+
+class Labels(nn.Module):
+    """Frames (N, H, W, 3) uint8 to labels and logits."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, frames: Tensor) -> tuple[Tensor, Tensor]:
+        logits = self.model(frames.float().permute(0, 3, 1, 2)).logits
+        return self.model.upsample(logits, frames.shape[1:3]).argmax(1).to(torch.uint8), logits
+
+
+def check_export(model: Segmenter, imgsz: tuple[int, int]) -> None:
+    """Export at one size, without adaptive or dynamic parts; ONNX Runtime gives what the network gives."""
+    import onnxruntime
+
+    from segkd_export.graph import deployable
+    from segkd_export.to_onnx import to_onnx
+
+    frames = np.random.default_rng(3).integers(0, 256, (1, *imgsz, 3), dtype=np.uint8)
+    graph = Labels(deployable(model, imgsz)).eval()
+    exported = to_onnx(graph, torch.from_numpy(frames), ("labels", "logits"), {})
+    outputs = {tensor.name: tensor.type.tensor_type.shape for tensor in exported.graph.output}
+    shapes = {name: [dim.dim_value for dim in shape.dim] for name, shape in outputs.items()}
+    session = onnxruntime.InferenceSession(exported.SerializeToString(), providers=["CPUExecutionProvider"])
+    labels, logits = session.run(["labels", "logits"], {"frames": frames})
+    with torch.no_grad():
+        expected_labels, expected = (tensor.numpy() for tensor in Labels(model)(torch.from_numpy(frames)))
+    assert shapes == {"labels": [1, *imgsz], "logits": list(expected.shape)}
+    assert np.abs(logits - expected).max() < 1e-4 * np.abs(expected).max()
+    assert (labels == expected_labels).mean() > 0.999
+
+
+class NamedModelTester(BaseModelTester):
+    """Inherit, set ``name`` and ``parameters``.
+
+    Attributes:
+        name: a key of ``MODELS``.
+        parameters: classes, and the parameters with the auxiliary head that the original has for them.
+    """
+
+    name: ClassVar[str]
+    parameters: ClassVar[tuple[int, int]]
+
+    @property
+    def config(self) -> ModelConfig:  # type: ignore[override]
+        return slim(MODELS[self.name])
+
+    @classmethod
+    def check_parameters(cls) -> None:
+        """The model as it is, not slim, has the parameters of the original."""
+        classes, expected = cls.parameters
+        with torch.device("meta"):
+            assert sum(p.numel() for p in build_model(cls.name, classes).parameters()) == expected
+
+    def test_slim_copy_has_the_strides_and_the_kind_of_the_model(self) -> None:
+        with torch.device("meta"):
+            model = build_model(self.name, CLASSES)
+        info = self.build().tap_info()
+        assert info.strides == model.tap_info().strides
+        assert list(info.channels) == list(model.tap_info().channels)
+        assert [*dict.fromkeys(key.split(".")[1] for key in self.build().state_dict())] == [
+            *dict.fromkeys(key.split(".")[1] for key in model.state_dict())
+        ]
+
+
+SLIM_BACKBONES: dict[str, dict[str, Any]] = {
+    "hrnet": {"width": 4, "stem": 8, "stage1_width": 4, "stage1_blocks": 1, "modules": (1, 1, 2), "blocks": 1},
+    "mobilenetv2": {"width": 0.2},
+    "resnetv1c": {"base_width": 8},
+}
+SLIM_HEADS = {"channels": 8, "branch_channels": 6, "c1_channels": 4, "key_channels": 4}
+
+
+def slim(config: ModelConfig) -> ModelConfig:
+    """The same network, narrow and with few blocks; strides, dilations and all other options stay."""
+    options = {**config.backbone_options, **SLIM_BACKBONES[config.backbone]}
+    if config.backbone == "resnetv1c":
+        options |= {"depth": min(options["depth"], 50), "blocks": (1, 1, 2, len(options.get("multi_grid", (1, 1))))}
+        if "stem" in options:
+            options["stem"] = tuple(width // 8 for width in options["stem"])
+    if "stages" in options:
+        options["stages"] = tuple(stage._replace(blocks=min(stage.blocks, 2)) for stage in options["stages"])
+    head = dict(config.head_options)
+    head |= {key: value for key, value in SLIM_HEADS.items() if key in head}
+    if config.head == "isa":
+        head["key_channels"] = SLIM_HEADS["key_channels"]
+    return dataclasses.replace(
+        config,
+        backbone_options=options,
+        head_options=head,
+        auxiliary_channels=config.auxiliary_channels and 8,
+        # The published initial values make a slim network start with almost nothing to tell classes apart.
+        init_weights="torch",
+    )

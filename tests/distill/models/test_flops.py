@@ -14,6 +14,8 @@ FVCORE = {
     "pspnet-r101": 256.890,
     "deeplabv3plus-r101": 255.670,
     "deeplabv3plus-mv2": 69.601,
+    "isanet-r18": 54.331,
+    "isanet-r101": 228.211,
 }
 
 
@@ -47,6 +49,13 @@ def test_rules_by_hand() -> None:
     assert counted(lambda: F.max_pool2d(F.relu(x + 1), 2).softmax(1).mean(1)) == 0
 
 
+def test_shapes_alone_count_as_values_do() -> None:
+    model = build_model("quickstart-mv2", 3).eval()
+    with torch.no_grad(), FlopCounter() as counter:
+        model.upsample(model(torch.zeros(1, 3, 45, 67)).logits, (45, 67))
+    assert counter.total == count_flops(model, (45, 67)) > 0
+
+
 def test_model_is_left_as_it_was() -> None:
     model = build_model("quickstart-mv2", 3)
     model.backbone.eval()
@@ -61,4 +70,6 @@ def test_parameters_with_and_without_the_auxiliary_head() -> None:
         psp, small = build_model("pspnet-r18", 19), build_model("quickstart-mv2", 19)
     assert round(count_parameters(psp).deployed / 1e6, 3) == 12.641
     assert round(count_parameters(psp).total / 1e6, 3) == 12.790
-    assert count_parameters(small) == ParameterCount(*[sum(p.numel() for p in small.parameters())] * 2)
+    whole = sum(p.numel() for p in small.parameters())
+    scales = sum(tensor.numel() for name, tensor in small.state_dict().items() if name.endswith("running_mean"))
+    assert count_parameters(small) == ParameterCount(whole, whole, whole - scales)

@@ -2,7 +2,13 @@ from __future__ import annotations
 
 import torch
 
-from segkd_distill.models.layers import ConvModule, DepthwiseSeparableConv, StridedConv1x1, initialise_layers
+from segkd_distill.models.layers import (
+    ConvModule,
+    DepthwiseSeparableConv,
+    StridedConv1x1,
+    initialise_layers,
+    resize_like,
+)
 
 
 def test_activations() -> None:
@@ -41,3 +47,15 @@ def test_strided_pointwise_picks_every_other_pixel() -> None:
     torch.nn.init.constant_(layer.weight, 2.0)
     x = torch.arange(15.0).view(1, 1, 3, 5)
     assert layer(x).flatten().tolist() == [0.0, 4.0, 8.0, 20.0, 24.0, 28.0]
+
+
+def test_padding_can_be_left_to_the_caller() -> None:
+    assert ConvModule(2, 3, 3, padding=0)(torch.randn(2, 2, 5, 9)).shape == (2, 3, 3, 7)
+
+
+def test_resize_by_hand() -> None:
+    x = torch.tensor([0.0, 1.0]).view(1, 1, 1, 2)
+    four = torch.zeros(1, 3, 1, 4)
+    assert resize_like(x, four, align_corners=False).flatten().tolist() == [0.0, 0.25, 0.75, 1.0]
+    torch.testing.assert_close(resize_like(x, four, align_corners=True).flatten(), torch.tensor([0, 1 / 3, 2 / 3, 1]))
+    assert resize_like(x, torch.zeros(2, 5, 1, 2), align_corners=False) is x

@@ -8,6 +8,7 @@ import torch
 from segkd.data.base import LabelSpace
 from segkd.errors import SegkdError
 from segkd_distill.models.checkpoints import save_tensors
+from segkd_distill.models.mapped_teacher import MappedTeacher
 from segkd_distill.models.teachers import load_teacher
 from segkd_distill.models.zoo import MODELS, build_model
 from segkd_distill.runs import save_model
@@ -73,12 +74,54 @@ def test_other_number_of_classes(run: Path) -> None:
 
 
 def test_other_class_names(run: Path) -> None:
-    with pytest.raises(SegkdError, match="class 1 is 'sky' for the teacher and 'cloud' in the data"):
+    with pytest.raises(
+        SegkdError, match=r"run has 3 classes, the data 3: the data have no sky; the teacher has no cloud"
+    ):
         load_teacher(run, None, labels("road", "cloud", "car"))
 
 
+def test_another_order_is_mapped_and_shown(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    plain = load_teacher(run, None, ROAD_SKY_CAR)
+    assert capsys.readouterr().err == ""
+    teacher = load_teacher(run, None, labels("car", "road", "sky"))
+    assert isinstance(teacher, MappedTeacher)
+    shown = capsys.readouterr().err
+    assert f"teacher {run}: classes of the data <- classes of the teacher" in shown and "  road  <- road" in shown
+    assert torch.equal(teacher(small_image()).logits, plain(small_image()).logits[:, [2, 0, 1]])
+    assert not any(p.requires_grad for p in teacher.parameters()) and not any(m.training for m in teacher.modules())
+
+
+def test_a_class_map_merges_and_leaves_out(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    given = {"road": "ground", "car": "ground", "sky": None}
+    with pytest.raises(SegkdError, match="the teacher has no air"):
+        load_teacher(run, None, labels("ground", "air"), given)
+    teacher = load_teacher(run, None, labels("ground"), given)
+    assert teacher(small_image()).logits.shape[1] == 1
+    assert "ground  <- road + car" in capsys.readouterr().err
+
+
+def test_classes_without_names(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A bare weights file tells how many classes there are, not which."""
+    bare = tmp_path / "bare.safetensors"
+    bare.write_bytes((run / "student.safetensors").read_bytes())
+    plain = load_teacher(NAME, bare, labels("x", "y", "z"))
+    assert "its classes have no names and are taken in the data's order" in capsys.readouterr().err
+    with pytest.raises(SegkdError, match=r"has 3 classes, the data 2, and its class names are not known"):
+        load_teacher(NAME, bare, labels("x", "y"))
+    mapped = load_teacher(NAME, bare, labels("x", "y"), {"2": "x", "0": "y", "1": None})
+    assert torch.equal(mapped(small_image()).logits, plain(small_image()).logits[:, [2, 0]])
+
+
+def test_a_backbone_alone_cannot_teach(tmp_path: Path) -> None:
+    state = build_model(NAME, 3).state_dict()
+    part = {name: tensor for name, tensor in state.items() if name.startswith("backbone.")}
+    save_tensors(tmp_path / "b.safetensors", part)
+    with pytest.raises(SegkdError, match="holds no classifier"):
+        load_teacher(NAME, tmp_path / "b.safetensors", ROAD_SKY_CAR)
+
+
 def test_weights_of_another_architecture(run: Path) -> None:
-    with pytest.raises(SegkdError, match=r"teacher quickstart-r18 .* the checkpoint of another architecture"):
+    with pytest.raises(SegkdError, match=r"teacher quickstart-r18: .* the checkpoint of another architecture"):
         load_teacher("quickstart-r18", run / "student.safetensors", ROAD_SKY_CAR)
 
 

@@ -10,23 +10,7 @@ from segkd.errors import SegkdError
 from segkd_distill.models.flops import count_flops
 from segkd_distill.models.segmenter import Segmenter
 from segkd_distill.models.zoo import MODELS, ModelConfig, build_model
-from tests.distill.models.base import BaseModelTester
 
-# Parameters with the auxiliary head, as mmsegmentation 0.26 builds the networks.
-PARAMETERS = {
-    ("pspnet-r101", 150): 68_068_492,
-    ("pspnet-r18", 150): 12_815_500,
-    ("deeplabv3plus-r101", 150): 62_682_876,
-    ("deeplabv3plus-mv2", 150): 15_345_244,
-    ("deeplabv3plus-r18", 150): 12_494_376,
-}
-# The same in millions for 19 classes, to the third digit.
-MILLIONS_19 = {
-    "pspnet-r101": 67.968,
-    "pspnet-r18": 12.790,
-    "deeplabv3plus-r101": 62.582,
-    "deeplabv3plus-mv2": 15.244,
-}
 NAMES = {
     "pspnet-r18": {
         "backbone.stem.0.weight": (32, 3, 3, 3),
@@ -64,31 +48,9 @@ NAMES = {
 }
 
 
-class TestQuickstartTeacher(BaseModelTester):
-    config = MODELS["quickstart-teacher"]
-
-
-class TestQuickstartMobileNet(BaseModelTester):
-    config = MODELS["quickstart-mv2"]
-
-
-class TestQuickstartResNet(BaseModelTester):
-    config = MODELS["quickstart-r18"]
-
-
 def on_meta(name: str | ModelConfig, classes: int) -> Segmenter:
     with torch.device("meta"):
         return build_model(name, classes)
-
-
-@pytest.mark.parametrize(("name", "classes"), PARAMETERS)
-def test_parameters_equal_the_published_networks(name: str, classes: int) -> None:
-    assert sum(p.numel() for p in on_meta(name, classes).parameters()) == PARAMETERS[name, classes]
-
-
-@pytest.mark.parametrize("name", MILLIONS_19)
-def test_parameters_for_19_classes(name: str) -> None:
-    assert round(sum(p.numel() for p in on_meta(name, 19).parameters()) / 1e6, 3) == MILLIONS_19[name]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -132,15 +94,6 @@ def test_unknown_names_say_the_nearest() -> None:
             build_model(dataclasses.replace(MODELS["pspnet-r18"], **change), 3)
 
 
-def test_configurations_are_checked() -> None:
-    values = MODELS["pspnet-r18"].to_dict()
-    with pytest.raises(SegkdError, match="unknown key of a model's configuration 'heads'; did you mean 'head'"):
-        ModelConfig.from_dict({**values, "heads": "psp"})
-    del values["head"]
-    with pytest.raises(SegkdError, match="a model's configuration needs the key 'head'"):
-        ModelConfig.from_dict(values)
-
-
 def test_initial_weights_are_kaiming_or_torchs_own() -> None:
     """The 1x1 classifier: deviation 0.01, or uniform up to 1 / sqrt(inputs), a deviation of 1 / sqrt(3 * inputs)."""
     config = ModelConfig("small", "mobilenetv2", "psp", {"width": 0.1}, {"channels": 100})
@@ -152,7 +105,7 @@ def test_initial_weights_are_kaiming_or_torchs_own() -> None:
 
 def test_configuration_sets_normalisation_and_resizing() -> None:
     config = dataclasses.replace(
-        TestQuickstartMobileNet.config, mean=(1.0, 2.0, 3.0), std=(4.0, 5.0, 6.0), align_corners=True
+        MODELS["quickstart-mv2"], mean=(1.0, 2.0, 3.0), std=(4.0, 5.0, 6.0), align_corners=True
     )
     model = build_model(config, 3)
     assert model.mean.flatten().tolist() == [1.0, 2.0, 3.0]

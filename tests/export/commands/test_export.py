@@ -3,13 +3,18 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
 from segkd.cli import SUMMARIES, cli, main
+from segkd.errors import SegkdError
 from segkd_export.artifact import ExportResult
+from segkd_export.camera_frame import CameraOptions
 from segkd_export.commands.export import export
+from segkd_export.int8_search import Int8Options
+from segkd_export.sources import ExportRequest
 
 
 def test_help_says_what_the_front_door_says() -> None:
@@ -72,12 +77,69 @@ def test_other_bad_input(workshop: Path, tmp_path: Path, capsys: pytest.CaptureF
     code, line = failing(capsys, str(tmp_path))
     assert code == 2
     assert "is no run folder" in line
-    code, line = failing(capsys, run, "--precision", "fp16")
+    code, line = failing(capsys, run, "--precision", "fp61")
     assert code == 2
-    assert "precision fp16" in line
+    assert "unknown precision 'fp61'; did you mean 'fp16'" in line
     code, line = failing(capsys, run, "--teacher", run, "--no-teacher")
     assert code == 2
     assert "exclude each other" in line
     code, line = failing(capsys, run, "--device", "cuda:99")
     assert code == 3
     assert "CUDA" in line or "cuda:99" in line
+
+
+def test_every_option_reaches_the_library(workshop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[ExportRequest] = []
+
+    def stop(request: ExportRequest, say: object) -> None:
+        seen.append(request)
+        raise SegkdError("enough")
+
+    monkeypatch.setattr("segkd_export.artifact.export_artifact", stop)
+    words = "--precision int8,fp16 --batch 1-8 --imgsz 60x100 --frame 120x200 --input nv12 --yuv bt601 "
+    words += "--resize letterbox --output-size graph --calibration images:x --calibration-frames 9 "
+    words += "--calibration-method entropy --sensitivity --max-drop 0.5 --min-agreement 0.98"
+    CliRunner().invoke(cli, ["export", str(workshop / "student"), *words.split()])
+    CliRunner().invoke(cli, ["export", str(workshop / "student")])
+    first, plain = seen
+    assert (first.precisions, first.batch, first.imgsz) == (("int8", "fp16"), (1, 8), (60, 100))
+    assert first.camera == CameraOptions((120, 200), "nv12", "bt601", "letterbox", "graph")
+    assert first.int8 == Int8Options("images:x", 9, "entropy", sensitivity=True, max_drop=0.5, min_agreement=0.98)
+    assert (plain.precisions, plain.batch, plain.camera, plain.int8) == (None, 1, CameraOptions(), Int8Options())
+
+
+def test_the_table_of_int8(workshop: Path, float_model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("segkd_export.variants.to_onnx", lambda *_: float_model)
+    words = ["--precision", "int8", "--min-agreement", "0", "--sensitivity", "--calibration-method", "minmax"]
+    words += ["--calibration-frames", "3", "--reference", "1", "--no-teacher", "--device", "cpu"]
+    out = workshop / "table"
+    result = CliRunner().invoke(cli, ["export", str(workshop / "student"), "--out", str(out), *words])
+    assert result.exit_code == 0, result.stderr
+    lines = result.stdout.splitlines()
+    assert [line.split()[0] for line in lines[:3]] == ["variant", "int8", "int8-cpu"]
+    assert lines[3].startswith("int8: minmax (asked) on 3 frames; held-out agreement minmax 0.9")
+    assert lines[4].startswith("int8: with 0 layers in float 0.9")
+    assert sum("decode_head" in line or "backbone" in line for line in lines) == 21
+    assert "calibrating on 3 training frames, judging on 3 others" in result.stderr
+    assert not (out / "model.fp32.onnx").exists()
+
+
+def test_bad_int8_input(workshop: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run, data = str(workshop / "student"), f"cityscapes:{workshop / 'data'}"
+    code, line = failing(capsys, run, "--precision", "int8", "--calibration", f"{data},split=val")
+    assert code == 2
+    assert "calibration images are validation images" in line
+    code, line = failing(capsys, run, "--resize", "letterbox")
+    assert code == 2
+    assert "name it with --frame HxW" in line
+    code, line = failing(capsys, run, "--input", "nv12")
+    assert code == 2
+    assert "even sides" in line
+
+
+@pytest.mark.parametrize("batch", ["0", "8-1", "2-2", "1-2-3", "a", "1-"])
+def test_bad_batches(workshop: Path, capsys: pytest.CaptureFixture[str], batch: str) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(["export", str(workshop / "student"), "--batch", batch])
+    assert stop.value.code == 2
+    assert batch in capsys.readouterr().err

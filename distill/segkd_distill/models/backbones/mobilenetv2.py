@@ -1,7 +1,9 @@
 """MobileNetV2 with dilated last stages.
 
-Sandler et al., "MobileNetV2: Inverted Residuals and Linear Bottlenecks" (arXiv 1801.04381). Parameter names and
-behaviour of mmsegmentation 0.26 (``MobileNetV2``), without the final 1280-channel convolution.
+Sandler et al., "MobileNetV2: Inverted Residuals and Linear Bottlenecks" (arXiv 1801.04381). Parameter names of
+mmsegmentation 0.26 (``MobileNetV2``) and, with the defaults, its behaviour, without the final 1280-channel convolution.
+``CIRKD_STAGES`` gives winycg/CIRKD's network (351400e, mobilenetv2.py); ``ATTNFD_STAGES`` with ``pad_block_input``
+AmirMansurian/AttnFD's (b9ee23c, mobilenet.py).
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from segkd.errors import SegkdError
 from segkd_distill.models.backbones.base import Backbone, Features
@@ -24,7 +27,8 @@ class Stage(NamedTuple):
         channels: channels of the output at width 1 (c).
         blocks: number of blocks (n).
         stride: stride of the first block.
-        dilation: dilation of the first block; the other blocks are never dilated, as in mmsegmentation.
+        dilation: dilation of the first block.
+        rest: dilation of the other blocks; mmsegmentation never dilates them.
     """
 
     expand: int
@@ -32,6 +36,7 @@ class Stage(NamedTuple):
     blocks: int
     stride: int
     dilation: int
+    rest: int = 1
 
 
 STAGES = (
@@ -42,6 +47,22 @@ STAGES = (
     Stage(6, 96, 3, 1, 2),
     Stage(6, 160, 3, 1, 4),
     Stage(6, 320, 1, 1, 4),
+)
+# Output stride 8; a first block that would have halved the size has half the dilation.
+CIRKD_STAGES = (
+    *STAGES[:3],
+    Stage(6, 64, 4, 1, 1, 2),
+    Stage(6, 96, 3, 1, 2, 2),
+    Stage(6, 160, 3, 1, 2, 4),
+    Stage(6, 320, 1, 1, 4, 4),
+)
+# Output stride 16; only the last block is dilated.
+ATTNFD_STAGES = (
+    *STAGES[:3],
+    Stage(6, 64, 4, 2, 1),
+    Stage(6, 96, 3, 1, 1),
+    Stage(6, 160, 3, 1, 1),
+    Stage(6, 320, 1, 1, 2),
 )
 
 
@@ -61,21 +82,36 @@ class InvertedResidual(nn.Module):
         expand: factor of the expansion; 1 leaves the expansion out.
         stride: stride of the depthwise convolution.
         dilation: dilation of the depthwise convolution.
+        pad_input: put the zeros of the padding around the block's input, not the depthwise convolution's: around that
+            one they become what normalisation and activation make of 0.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, *, expand: int, stride: int, dilation: int) -> None:
+    def __init__(
+        self, in_channels: int, out_channels: int, *, expand: int, stride: int, dilation: int, pad_input: bool = False
+    ) -> None:
         super().__init__()
         hidden = in_channels * expand
         self.shortcut = stride == 1 and in_channels == out_channels
+        self.margin_px = dilation if pad_input else 0
         self.conv = nn.Sequential(
             *([ConvModule(in_channels, hidden, activation="relu6")] if expand != 1 else []),
-            ConvModule(hidden, hidden, 3, stride=stride, dilation=dilation, groups=hidden, activation="relu6"),
+            ConvModule(
+                hidden,
+                hidden,
+                3,
+                stride=stride,
+                padding=0 if pad_input else None,
+                dilation=dilation,
+                groups=hidden,
+                activation="relu6",
+            ),
             ConvModule(hidden, out_channels, activation="linear"),
         )
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, in, h, w) -> (N, out, h', w')."""
-        return x + self.conv(x) if self.shortcut else self.conv(x)
+        branch = self.conv(F.pad(x, [self.margin_px] * 4) if self.margin_px else x)
+        return x + branch if self.shortcut else branch
 
 
 class MobileNetV2(Backbone):
@@ -85,8 +121,10 @@ class MobileNetV2(Backbone):
         width: multiplier of all channels.
         divisor: channels are rounded to multiples of it.
         stem: channels of the first convolution (3x3, stride 2) at width 1.
-        stages: (expand, channels, blocks, stride, dilation) of each stage.
+        stages: (expand, channels, blocks, stride, dilation of the first block, of the others) of each stage; the last
+            may be left out and is 1 then.
         out_stages: indices of the stages that are c1, c2, c3 and c4.
+        pad_block_input: put the zeros of the padding around each block's input.
     """
 
     def __init__(
@@ -97,6 +135,7 @@ class MobileNetV2(Backbone):
         stem: int = 32,
         stages: Sequence[Sequence[int]] = STAGES,
         out_stages: Sequence[int] = (1, 2, 4, 6),
+        pad_block_input: bool = False,
     ) -> None:
         super().__init__()
         if len(out_stages) != 4 or list(out_stages) != sorted(set(out_stages)) or out_stages[-1] != len(stages) - 1:
@@ -109,14 +148,8 @@ class MobileNetV2(Backbone):
         widths, strides = [], []
         for index, stage in enumerate(Stage(*values) for values in stages):
             channels = scaled(stage.channels, width, divisor)
-            blocks = []
-            for block in range(stage.blocks):
-                stride, dilation = (stage.stride, stage.dilation) if block == 0 else (1, 1)
-                blocks.append(
-                    InvertedResidual(in_channels, channels, expand=stage.expand, stride=stride, dilation=dilation)
-                )
-                in_channels = channels
-            self.add_module(f"layer{index + 1}", nn.Sequential(*blocks))
+            self.add_module(f"layer{index + 1}", _layer(in_channels, channels, stage, pad_block_input))
+            in_channels = channels
             out_stride *= stage.stride
             if index in self.out_stages:
                 widths.append(channels)
@@ -135,3 +168,17 @@ class MobileNetV2(Backbone):
                 outputs.append(x)
         c1, c2, c3, c4 = outputs
         return Features(c1, c2, c3, c4, c4)
+
+
+def _layer(in_channels: int, channels: int, stage: Stage, pad_input: bool) -> nn.Sequential:
+    """The blocks of a stage; ``channels`` are those of its output."""
+    blocks = []
+    for block in range(stage.blocks):
+        stride, dilation = (stage.stride, stage.dilation) if block == 0 else (1, stage.rest)
+        blocks.append(
+            InvertedResidual(
+                in_channels, channels, expand=stage.expand, stride=stride, dilation=dilation, pad_input=pad_input
+            )
+        )
+        in_channels = channels
+    return nn.Sequential(*blocks)

@@ -1,7 +1,7 @@
 """Atrous spatial pyramid pooling, the context module of the DeepLab heads.
 
-Chen et al., "Rethinking Atrous Convolution for Semantic Image Segmentation" (arXiv 1706.05587). Parameter names and
-order of concatenation of mmsegmentation 0.26 (``ASPPHead``, ``DepthwiseSeparableASPPHead``).
+Chen et al., "Rethinking Atrous Convolution for Semantic Image Segmentation" (arXiv 1706.05587). Parameter names and,
+with the defaults, order of concatenation of mmsegmentation 0.26 (``ASPPHead``, ``DepthwiseSeparableASPPHead``).
 """
 
 from __future__ import annotations
@@ -33,9 +33,15 @@ def aspp_modules(in_channels: int, channels: int, dilations: Sequence[int], *, s
     return nn.ModuleList(branches)
 
 
-def run_aspp(x: Tensor, pool: nn.Module | None, branches: nn.ModuleList, *, align_corners: bool) -> Tensor:
-    """(N, in, h, w) -> (N, all branches' channels, h, w): the pooled branch first if there is one, then the dilated."""
+def run_aspp(
+    x: Tensor, pool: nn.Module | None, branches: nn.ModuleList, *, align_corners: bool, pool_last: bool = False
+) -> Tensor:
+    """(N, in, h, w) -> (N, all branches' channels, h, w).
+
+    The pooled branch, if there is one, comes before the dilated ones, or after them where ``pool_last``.
+    """
     outputs = [branch(x) for branch in branches]
     if pool is not None:
-        outputs.insert(0, resize_like(pool(x), x, align_corners=align_corners))
+        pooled = resize_like(pool(x), x, align_corners=align_corners)
+        outputs = [*outputs, pooled] if pool_last else [pooled, *outputs]
     return torch.cat(outputs, dim=1)

@@ -25,14 +25,15 @@ class HeadOutput(NamedTuple):
 
 
 class DecodeHead(nn.Module):
-    """Channel dropout and a 1x1 classifier behind a context module.
+    """Dropout and a 1x1 classifier behind a context module.
 
     Args:
         num_classes: classes.
         context: channels and stride of the tap ``context``.
         decoder: channels and stride of the tap ``decoder``; the logits share its stride.
-        dropout: probability of a channel's dropout before the classifier.
+        dropout: probability of dropout before the classifier.
         align_corners: how maps are resized inside the head.
+        channel_dropout: drop whole channels, as mmsegmentation does; otherwise single values.
 
     Attributes:
         tap_channels: channels of ``context`` and ``decoder``.
@@ -47,12 +48,13 @@ class DecodeHead(nn.Module):
         decoder: tuple[int, int],
         dropout: float,
         align_corners: bool,
+        channel_dropout: bool = True,
     ) -> None:
         super().__init__()
         self.align_corners = align_corners
         self.tap_channels = {"context": context[0], "decoder": decoder[0]}
         self.tap_strides = {"context": context[1], "decoder": decoder[1], "logits": decoder[1]}
-        self.dropout = nn.Dropout2d(dropout)
+        self.dropout = dropout_layer(dropout, channel_dropout)
         self.conv_seg = nn.Conv2d(decoder[0], num_classes, 1)
 
     def forward(self, features: Features) -> HeadOutput:
@@ -63,3 +65,8 @@ class DecodeHead(nn.Module):
         """Kaiming for convolutions, 1 and 0 for normalisations, normal with deviation 0.01 for the classifier."""
         initialise_layers(self)
         nn.init.normal_(self.conv_seg.weight, std=0.01)
+
+
+def dropout_layer(probability: float, channel_dropout: bool) -> nn.Module:
+    """Dropout of whole channels, or of single values."""
+    return nn.Dropout2d(probability) if channel_dropout else nn.Dropout(probability)

@@ -1,12 +1,14 @@
 """The head of DeepLabV3+: depthwise-separable ASPP and a decoder that adds fine features.
 
-Chen et al., "Encoder-Decoder with Atrous Separable Convolution" (arXiv 1802.02611). Parameter names and behaviour of
-mmsegmentation 0.26 (``DepthwiseSeparableASPPHead``).
+Chen et al., "Encoder-Decoder with Atrous Separable Convolution" (arXiv 1802.02611). Parameter names and, with the
+defaults, behaviour of mmsegmentation 0.26 (``DepthwiseSeparableASPPHead``). The options give the head of
+AmirMansurian/AttnFD b9ee23c (aspp.py, decoder.py) exactly: ``separable=False``, ``bottleneck_kernel=1``, ``pool_last``
+and dropout of 0.5 behind the bottleneck and between the decoder's convolutions.
 """
 
 from __future__ import annotations
 
-import itertools
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -15,7 +17,7 @@ from torch import nn
 
 from segkd_distill.models.backbones.base import Backbone, Features
 from segkd_distill.models.heads.aspp import aspp_modules, image_pool, run_aspp
-from segkd_distill.models.heads.base import DecodeHead, HeadOutput
+from segkd_distill.models.heads.base import DecodeHead, HeadOutput, dropout_layer
 from segkd_distill.models.layers import ConvModule, DepthwiseSeparableConv, resize_like
 
 
@@ -32,12 +34,16 @@ class DeepLabV3PlusHead(DecodeHead):
         c1_channels: width to which c1 is reduced.
         dilations: dilations of the ASPP branches; 1 is a 1x1 convolution.
         pool: whether ASPP has the branch that averages the whole image.
+        pool_last: join that branch behind the dilated ones, not before them.
         bottleneck_kernel: side of the bottleneck's kernel; 1 for small networks, where 3 would be most of the cost.
         separable: depthwise-separable 3x3 convolutions in ASPP and decoder; dense ones suit very small networks, which
             learn more from them in the same time on a CPU.
         decoder_convs: number of 3x3 convolutions in the decoder.
-        dropout: probability of a channel's dropout before the classifier.
+        context_dropout: probability of dropout behind the bottleneck.
+        decoder_dropout: probability of dropout behind each of the decoder's convolutions but the last.
+        dropout: probability of dropout before the classifier.
         align_corners: how maps are resized.
+        channel_dropout: drop whole channels; otherwise single values.
     """
 
     def __init__(
@@ -49,11 +55,15 @@ class DeepLabV3PlusHead(DecodeHead):
         c1_channels: int = 48,
         dilations: Sequence[int] = (1, 12, 24, 36),
         pool: bool = True,
+        pool_last: bool = False,
         bottleneck_kernel: int = 3,
         separable: bool = True,
         decoder_convs: int = 2,
+        context_dropout: float = 0.0,
+        decoder_dropout: float = 0.0,
         dropout: float = 0.1,
         align_corners: bool = False,
+        channel_dropout: bool = True,
     ) -> None:
         super().__init__(
             num_classes=num_classes,
@@ -61,23 +71,37 @@ class DeepLabV3PlusHead(DecodeHead):
             decoder=(channels, backbone.strides[0]),
             dropout=dropout,
             align_corners=align_corners,
+            channel_dropout=channel_dropout,
         )
         in_channels = backbone.widths[3]
+        self.pool_last = pool_last
         self.image_pool = image_pool(in_channels, channels) if pool else None
         self.aspp_modules = aspp_modules(in_channels, channels, dilations, separable=separable)
         self.bottleneck = ConvModule((pool + len(dilations)) * channels, channels, bottleneck_kernel)
+        self.context_dropout = dropout_layer(context_dropout, channel_dropout)
         self.c1_bottleneck = ConvModule(backbone.widths[0], c1_channels)
         convolution: Callable[[int, int], nn.Module] = (
             DepthwiseSeparableConv if separable else partial(ConvModule, kernel_size=3)
         )
-        widths = [channels + c1_channels] + [channels] * decoder_convs
-        self.sep_bottleneck = nn.Sequential(*(convolution(a, b) for a, b in itertools.pairwise(widths)))
+        layers = OrderedDict[str, nn.Module]()
+        for index in range(decoder_convs):
+            if index > 0 and decoder_dropout > 0:
+                # Named, so that the convolutions keep the numbers that checkpoints have.
+                layers[f"dropout{index}"] = dropout_layer(decoder_dropout, channel_dropout)
+            layers[str(index)] = convolution(channels + (c1_channels if index == 0 else 0), channels)
+        self.sep_bottleneck = nn.Sequential(layers)
 
     def forward(self, features: Features) -> HeadOutput:
         """Logits on c1's grid."""
-        branches = run_aspp(features.c4, self.image_pool, self.aspp_modules, align_corners=self.align_corners)
+        branches = run_aspp(
+            features.c4,
+            self.image_pool,
+            self.aspp_modules,
+            align_corners=self.align_corners,
+            pool_last=self.pool_last,
+        )
         context = self.bottleneck(branches)
         fine = self.c1_bottleneck(features.c1)
-        coarse = resize_like(context, fine, align_corners=self.align_corners)
+        coarse = resize_like(self.context_dropout(context), fine, align_corners=self.align_corners)
         decoder = self.dropout(self.sep_bottleneck(torch.cat([coarse, fine], dim=1)))
         return HeadOutput(self.conv_seg(decoder), context, decoder)

@@ -1,35 +1,77 @@
-"""The auxiliary head: one convolution and a classifier on c3.
+"""The plain convolutional head: the auxiliary head of most networks, and the head of HRNet.
 
-Long et al., "Fully Convolutional Networks for Semantic Segmentation" (arXiv 1411.4038). Parameter names of
-mmsegmentation 0.26 (``FCNHead`` with one convolution and without concatenation).
+Long et al., "Fully Convolutional Networks for Semantic Segmentation" (arXiv 1411.4038); Sun et al., "High-Resolution
+Representations for Labeling Pixels and Regions" (arXiv 1904.04514). Parameter names and behaviour of mmsegmentation
+0.26 (``FCNHead`` with one convolution, without concatenation of the input).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import torch
 from torch import nn
 
+from segkd.errors import unknown_name
 from segkd_distill.models.backbones.base import Backbone, Features
 from segkd_distill.models.heads.base import DecodeHead, HeadOutput
-from segkd_distill.models.layers import ConvModule
+from segkd_distill.models.layers import ConvModule, resize_like
+
+STAGES = ("c1", "c2", "c3", "c4")
 
 
 class FCNHead(DecodeHead):
-    """3x3 convolution and classifier on c3's grid.
+    """One convolution and a classifier on the grid of the first input; further inputs are resized to it and joined.
+
+    ``context`` is the convolution's output; ``decoder`` is the same after dropout.
 
     Args:
-        backbone: tells the width and stride of c3.
+        backbone: tells the widths and strides of the inputs.
         num_classes: classes.
-        channels: width of the convolution.
-        dropout: probability of a channel's dropout before the classifier.
+        inputs: the stages that the head reads, ``c1`` to ``c4``; HRNet's head reads all four.
+        channels: width of the convolution; None for as many as the inputs have.
+        kernel_size: side of the convolution's kernel.
+        dropout: probability of dropout before the classifier.
+        align_corners: how inputs are resized.
+        channel_dropout: drop whole channels; otherwise single values.
+
+    Raises:
+        SegkdError: for an input that is no stage.
     """
 
-    def __init__(self, backbone: Backbone, num_classes: int, *, channels: int = 256, dropout: float = 0.1) -> None:
-        tap = (channels, backbone.strides[2])
-        super().__init__(num_classes=num_classes, context=tap, decoder=tap, dropout=dropout, align_corners=False)
-        self.convs = nn.Sequential(ConvModule(backbone.widths[2], channels, 3))
+    def __init__(
+        self,
+        backbone: Backbone,
+        num_classes: int,
+        *,
+        inputs: Sequence[str] = ("c3",),
+        channels: int | None = None,
+        kernel_size: int = 3,
+        dropout: float = 0.1,
+        align_corners: bool = False,
+        channel_dropout: bool = True,
+    ) -> None:
+        for name in inputs:
+            if name not in STAGES:
+                raise unknown_name("stage", name, STAGES)
+        indices = [STAGES.index(name) for name in inputs]
+        in_channels = sum(backbone.widths[index] for index in indices)
+        tap = (channels or in_channels, backbone.strides[indices[0]])
+        super().__init__(
+            num_classes=num_classes,
+            context=tap,
+            decoder=tap,
+            dropout=dropout,
+            align_corners=align_corners,
+            channel_dropout=channel_dropout,
+        )
+        self.indices = tuple(indices)
+        self.convs = nn.Sequential(ConvModule(in_channels, tap[0], kernel_size))
 
     def forward(self, features: Features) -> HeadOutput:
-        """Logits on c3's grid."""
-        context = self.convs(features.c3)
+        """Logits on the first input's grid."""
+        inputs = [features[index] for index in self.indices]
+        joined = [resize_like(x, inputs[0], align_corners=self.align_corners) for x in inputs]
+        context = self.convs(joined[0] if len(joined) == 1 else torch.cat(joined, dim=1))
         decoder = self.dropout(context)
         return HeadOutput(self.conv_seg(decoder), context, decoder)

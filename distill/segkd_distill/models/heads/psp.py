@@ -1,7 +1,8 @@
 """The pyramid pooling head of PSPNet.
 
-Zhao et al., "Pyramid Scene Parsing Network" (arXiv 1612.01105). Parameter names and behaviour of mmsegmentation 0.26
-(``PSPHead``).
+Zhao et al., "Pyramid Scene Parsing Network" (arXiv 1612.01105). Parameter names and, with the defaults, behaviour of
+mmsegmentation 0.26 (``PSPHead``). With ``branch_channels`` a quarter of c4's it is the head of winycg/CIRKD and
+OSVAI/Af-DCD f1e1a24 (pspnet.py).
 """
 
 from __future__ import annotations
@@ -25,10 +26,12 @@ class PSPHead(DecodeHead):
     Args:
         backbone: tells the width and stride of c4.
         num_classes: classes.
-        channels: width of each pooled branch and of the bottleneck.
+        channels: width of the bottleneck.
+        branch_channels: width of each pooled branch; None for that of the bottleneck.
         pool_sizes: cells per side of the pooled grids.
-        dropout: probability of a channel's dropout before the classifier.
+        dropout: probability of dropout before the classifier.
         align_corners: how pooled maps are resized.
+        channel_dropout: drop whole channels; otherwise single values.
     """
 
     def __init__(
@@ -37,19 +40,26 @@ class PSPHead(DecodeHead):
         num_classes: int,
         *,
         channels: int = 512,
+        branch_channels: int | None = None,
         pool_sizes: Sequence[int] = (1, 2, 3, 6),
         dropout: float = 0.1,
         align_corners: bool = False,
+        channel_dropout: bool = True,
     ) -> None:
         tap = (channels, backbone.strides[3])
         super().__init__(
-            num_classes=num_classes, context=tap, decoder=tap, dropout=dropout, align_corners=align_corners
+            num_classes=num_classes,
+            context=tap,
+            decoder=tap,
+            dropout=dropout,
+            align_corners=align_corners,
+            channel_dropout=channel_dropout,
         )
-        in_channels = backbone.widths[3]
+        in_channels, branch = backbone.widths[3], branch_channels or channels
         self.psp_modules = nn.ModuleList(
-            nn.Sequential(AdaptiveAvgPool(size), ConvModule(in_channels, channels)) for size in pool_sizes
+            nn.Sequential(AdaptiveAvgPool(size), ConvModule(in_channels, branch)) for size in pool_sizes
         )
-        self.bottleneck = ConvModule(in_channels + len(pool_sizes) * channels, channels, 3)
+        self.bottleneck = ConvModule(in_channels + len(pool_sizes) * branch, channels, 3)
 
     def forward(self, features: Features) -> HeadOutput:
         """Logits on c4's grid."""

@@ -5,7 +5,15 @@ import torch
 from torch import nn
 
 from segkd.errors import SegkdError
-from segkd_distill.models.backbones.mobilenetv2 import STAGES, InvertedResidual, MobileNetV2, scaled
+from segkd_distill.models.backbones.mobilenetv2 import (
+    ATTNFD_STAGES,
+    CIRKD_STAGES,
+    STAGES,
+    InvertedResidual,
+    MobileNetV2,
+    Stage,
+    scaled,
+)
 from segkd_distill.models.zoo import ModelConfig
 from tests.distill.models.base import BaseModelTester
 
@@ -45,14 +53,56 @@ def test_outputs_of_the_published_network() -> None:
     assert sum(p.numel() for p in network.parameters()) == 1_811_712
 
 
-def test_only_the_first_block_of_a_stage_is_dilated() -> None:
+@pytest.mark.parametrize(
+    ("stages", "strides", "expected"),
+    [
+        (STAGES, (4, 8, 8, 8), [[1], [1, 1], [1, 1, 1], [2, 1, 1, 1], [2, 1, 1], [4, 1, 1], [4]]),
+        (CIRKD_STAGES, (4, 8, 8, 8), [[1], [1, 1], [1, 1, 1], [1, 2, 2, 2], [2, 2, 2], [2, 4, 4], [4]]),
+        (ATTNFD_STAGES, (4, 8, 16, 16), [[1], [1, 1], [1, 1, 1], [1, 1, 1, 1], [1, 1, 1], [1, 1, 1], [2]]),
+    ],
+    ids=["mmsegmentation", "CIRKD", "AttnFD"],
+)
+def test_dilations_of_the_published_networks(
+    stages: tuple[Stage, ...], strides: tuple[int, ...], expected: list[list[int]]
+) -> None:
     with torch.device("meta"):
-        network = MobileNetV2()
+        network = MobileNetV2(stages=stages)
     found = [
         [conv.dilation[0] for conv in getattr(network, f"layer{stage}").modules() if getattr(conv, "groups", 1) > 1]
         for stage in range(1, 8)
     ]
-    assert found == [[1], [1, 1], [1, 1, 1], [2, 1, 1, 1], [2, 1, 1], [4, 1, 1], [4]]
+    assert found == expected
+    assert network.strides == strides
+    assert sum(p.numel() for p in network.parameters()) == 1_811_712
+
+
+def test_padding_of_the_input_reaches_the_depthwise_convolution_as_what_0_becomes() -> None:
+    """An expansion with bias 3 turns the zeros around the input into 3; inside, both ways agree."""
+    torch.manual_seed(0)
+    blocks = [
+        InvertedResidual(1, 2, expand=2, stride=1, dilation=2, pad_input=pad_input).eval()
+        for pad_input in (False, True)
+    ]
+    with torch.no_grad():
+        for block in blocks:
+            block.conv[0].conv.weight.fill_(1.0)
+            block.conv[0].bn.bias.fill_(3.0)
+            block.conv[1].conv.weight.fill_(1.0)
+            block.conv[2].conv.weight.fill_(1.0)
+        inner, outer = (block(torch.zeros(1, 1, 9, 9))[0, 0] for block in blocks)
+    # 2 hidden channels, each the ReLU6 of 9 * 3; at the corner 4 of the 9 positions are inside.
+    scale = (1 + 1e-5) ** -0.5
+    assert float(inner[4, 4]) == pytest.approx(2 * 6 * scale)
+    torch.testing.assert_close(inner[2:7, 2:7], outer[2:7, 2:7])
+    torch.testing.assert_close(outer, outer[4, 4].expand(9, 9))
+    with torch.no_grad():
+        for block in blocks:
+            block.conv[1].conv.weight.fill_(0.1)
+        inner, outer = (block(torch.zeros(1, 1, 9, 9))[0, 0] for block in blocks)
+    assert float(inner[0, 0]) == pytest.approx(2 * 4 * 0.3 * scale**2, rel=1e-5)
+    assert float(outer[0, 0]) == pytest.approx(2 * 9 * 0.3 * scale**2, rel=1e-5)
+    strided = InvertedResidual(3, 4, expand=1, stride=2, dilation=1, pad_input=True).eval()
+    assert strided(torch.randn(1, 3, 7, 10)).shape == (1, 4, 4, 5)
 
 
 def test_stages_end_linear() -> None:

@@ -28,6 +28,27 @@ class TestBottlenecks(BaseModelTester):
     )
 
 
+class TestSevenBySevenStem(BaseModelTester):
+    """Output stride 16, undilated until the last stage, whose blocks have dilations of their own."""
+
+    config = ModelConfig(
+        "small",
+        "resnetv1c",
+        "psp",
+        {
+            "depth": 50,
+            "base_width": 4,
+            "blocks": (1, 1, 1, 3),
+            "deep_stem": False,
+            "strides": (1, 2, 2, 1),
+            "dilations": (1, 1, 1, 2),
+            "contract_dilation": False,
+            "multi_grid": (1, 2, 4),
+        },
+        {"channels": 8},
+    )
+
+
 def dilations(network: nn.Module, suffix: str) -> list[int]:
     return [m.dilation[0] for name, m in network.named_modules() if name.endswith(suffix)]
 
@@ -36,7 +57,9 @@ def test_only_the_first_convolution_of_a_basic_block_is_dilated() -> None:
     network = ResNetV1c(18, base_width=8)
     assert dilations(network, "conv1") == [1, 1, 1, 1, 1, 2, 2, 4]
     assert dilations(network, "conv2") == [1] * 8
-    assert dilations(ResNetV1c(18, base_width=8, dilate_both=True), "conv2") == [1, 1, 1, 1, 1, 2, 2, 4]
+    both = ResNetV1c(18, base_width=8, dilate_both=True)
+    assert dilations(both, "conv1") == [1, 1, 1, 1, 1, 2, 2, 4]
+    assert dilations(both, "conv2") == [1, 1, 1, 1, 2, 2, 4, 4], "never contracted"
 
 
 def test_contracted_dilation_of_bottlenecks() -> None:
@@ -47,6 +70,32 @@ def test_contracted_dilation_of_bottlenecks() -> None:
     assert dilations(network.layer4, "conv2") == [2, 4, 4]
     assert dilations(plain.layer3, "conv2") + dilations(plain.layer4, "conv2") == [2] * 6 + [4] * 3
     assert [m.stride[0] for n, m in network.layer2.named_modules() if n.endswith("conv2")] == [2, 1, 1, 1]
+
+
+def test_multi_grid_multiplies_the_last_stage_alone() -> None:
+    strided = {"strides": (1, 2, 2, 1), "dilations": (1, 1, 1, 2), "contract_dilation": False}
+    with torch.device("meta"):
+        network = ResNetV1c(50, multi_grid=(1, 2, 4), **strided)  # type: ignore[arg-type]
+        basic = ResNetV1c(18, multi_grid=(1, 3), dilate_both=True, **strided)  # type: ignore[arg-type]
+    assert dilations(network.layer3, "conv2") == [1] * 6
+    assert dilations(network.layer4, "conv2") == [2, 4, 8]
+    assert dilations(basic.layer4, "conv1") == dilations(basic.layer4, "conv2") == [2, 6]
+    assert network.strides == (4, 8, 16, 16)
+
+
+def test_stem_of_seven_by_seven_has_torchvisions_names() -> None:
+    with torch.device("meta"):
+        network = ResNetV1c(18, deep_stem=False)
+    assert list(dict.fromkeys(name.split(".")[0] for name in network.state_dict())) == [
+        "conv1",
+        "bn1",
+        "layer1",
+        "layer2",
+        "layer3",
+        "layer4",
+    ]
+    assert network.conv1.weight.shape == (64, 3, 7, 7)
+    assert network.strides == (4, 8, 8, 8)
 
 
 def test_widths_and_strides() -> None:
@@ -80,7 +129,7 @@ def test_block_at_its_start_is_the_rectified_shortcut() -> None:
 
 def test_bottleneck_by_hand() -> None:
     """1x1 sums with weight 1, a 3x3 that averages nothing but its centre, and a widening by 4."""
-    block = Bottleneck(4, 1, stride=1, dilation=2, dilate_both=False).eval()
+    block = Bottleneck(4, 1, dilation=2).eval()
     for name, parameter in block.named_parameters():
         nn.init.zeros_(parameter) if name.endswith("bias") else nn.init.ones_(parameter)
     with torch.no_grad():
@@ -96,7 +145,7 @@ def test_bottleneck_by_hand() -> None:
 def test_narrow_shortcut_trains_as_it_evaluates() -> None:
     """The detour of narrow strided 1x1 convolutions gives the convolution's own values and gradients."""
     torch.manual_seed(0)
-    shortcut = BasicBlock(6, 8, stride=2, dilation=1, dilate_both=False).downsample[0]
+    shortcut = BasicBlock(6, 8, stride=2).downsample[0]
     x = torch.randn(2, 6, 7, 9, requires_grad=True)
     reference = F.conv2d(x, shortcut.weight, stride=2)
     found = shortcut(x)
@@ -112,6 +161,8 @@ def test_bad_options() -> None:
         ResNetV1c(20)
     with pytest.raises(SegkdError, match="a ResNet has 4 stages, blocks gives 3 values"):
         ResNetV1c(18, blocks=(1, 1, 1))
+    with pytest.raises(SegkdError, match="multi_grid gives 3 factors, the last stage has 2 blocks"):
+        ResNetV1c(18, multi_grid=(1, 2, 4))
 
 
 def test_images_of_another_shape_are_refused() -> None:

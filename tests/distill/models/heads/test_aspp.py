@@ -27,3 +27,6 @@ def test_order_is_pool_then_dilations() -> None:
     assert torch.equal(joined[:, 4:8], branches[0](x))
     assert torch.equal(joined[:, 8:], branches[1](x))
     assert torch.equal(run_aspp(x, None, branches, align_corners=False), joined[:, 4:])
+    last = run_aspp(x, pool, branches, align_corners=True, pool_last=True)
+    assert torch.equal(last[:, :8], joined[:, 4:])
+    torch.testing.assert_close(last[:, 8:], joined[:, :4])

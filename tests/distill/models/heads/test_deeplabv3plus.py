@@ -59,3 +59,20 @@ def test_options_of_small_networks() -> None:
 def test_bottleneck_kernel() -> None:
     assert head().bottleneck.conv.weight.shape == (4, 20, 3, 3)
     assert head(dilations=(1, 2), bottleneck_kernel=1).bottleneck.conv.weight.shape == (4, 12, 1, 1)
+
+
+def test_dropout_between_the_convolutions_leaves_their_numbers() -> None:
+    """AttnFD's head: half of all values are dropped behind the bottleneck and between the two convolutions."""
+    built = head(separable=False, bottleneck_kernel=1, pool_last=True, context_dropout=0.5, decoder_dropout=0.5)
+    assert [name for name, _ in built.sep_bottleneck.named_children()] == ["0", "dropout1", "1"]
+    assert {name.split(".")[1] for name in built.state_dict() if name.startswith("sep_bottleneck")} == {"0", "1"}
+    seen: list[torch.Tensor] = []
+    for layer in built.sep_bottleneck:
+        layer.register_forward_pre_hook(lambda module, args: seen.append(args[0]))
+    quiet = built(features())
+    assert torch.equal(seen[1], seen[2])
+    torch.testing.assert_close(built.sep_bottleneck(seen[0]), quiet.decoder)
+    built.context_dropout.train()
+    noisy = built(features())
+    assert torch.equal(noisy.context, quiet.context)
+    assert not torch.equal(noisy.logits, quiet.logits)

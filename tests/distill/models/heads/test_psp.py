@@ -52,6 +52,13 @@ def test_bottleneck_reads_the_input_then_the_pools_from_coarse_to_fine() -> None
     torch.testing.assert_close(seen[0][:, 18:22], resized)
 
 
+def test_width_of_the_branches() -> None:
+    built = head(branch_channels=3).eval()
+    assert [branch[1].conv.out_channels for branch in built.psp_modules] == [3, 3, 3, 3]
+    assert built.bottleneck.conv.weight.shape == (4, 6 + 4 * 3, 3, 3)
+    assert built(features()).logits.shape == (2, 7, 2, 3)
+
+
 def test_context_is_before_and_decoder_after_dropout() -> None:
     built = head(dropout=0.5)
     quiet = built.eval()(features())

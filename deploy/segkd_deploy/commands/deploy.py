@@ -1,0 +1,108 @@
+"""``segkd deploy``: an artifact on devices, measured there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from segkd.options import json_option
+
+LEASE_HELP = "Seconds that a device goes on without a word from here."
+
+
+@click.command(short_help="Copy, validate and bench on devices.")
+@click.argument("artifact", type=click.Path(path_type=Path))
+@click.option("--target", "targets", multiple=True, required=True, help="local, ssh://user@host[:port] or a name.")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for what comes back.")
+@click.option("--gates", type=click.Path(path_type=Path), help="YAML file of gates  [default: those of validate].")
+@click.option("--variant", "variants", multiple=True, help="Variant; may be repeated.  [default: all that go]")
+@click.option("--runtime", help="onnxruntime, tensorrt or tensorrt_rtx.  [default: the device's, else onnxruntime]")
+@click.option("--provider", help="What the runtime runs on.")
+@click.option("--threads", type=click.IntRange(min=1), help="Threads inside an operator.")
+@click.option("--preset", help="As in segkd bench.")
+@click.option("--iterations", type=click.IntRange(min=1), help="As in segkd bench.")
+@click.option("--duration", type=click.FloatRange(min=0), help="As in segkd bench.")
+@click.option("--devices", "devices_file", type=click.Path(path_type=Path), help="File that names devices.")
+@click.option("--accept-new-host-key", is_flag=True, help="Take and remember a host key that was never seen.")
+@click.option("--wait", "wait_s", type=click.FloatRange(min=0), default=0, help="Seconds to wait for a busy device.")
+@click.option("--lease", "lease_s", type=click.FloatRange(min=2), default=60, show_default=True, help=LEASE_HELP)
+@click.option("--timeout", "timeout_s", type=click.FloatRange(min=1), default=7200, show_default=True, help="Seconds.")
+@json_option
+def deploy(
+    artifact: Path,
+    targets: tuple[str, ...],
+    out: Path,
+    gates: Path | None,
+    devices_file: Path | None,
+    accept_new_host_key: bool,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Copy, validate and bench on devices.
+
+    The artifact and a torch-free runner are copied; with TensorRT the engine is built on the device; validate and bench
+    run there, and their evidence, the labels of the reference frames and the log come back to OUT/TARGET/. Several
+    --target run side by side; one that fails stops no other. The exit code is the worst of all.
+
+    A device needs Linux, Python 3.10 and an SSH server; no torch, no pip, no data set. It goes on alone while the
+    connection is lost, for --lease seconds, and ends a run after --timeout seconds.
+
+    Example: segkd deploy runs/student/artifact --target ssh://nvidia@orin --out deployed
+    """
+    from segkd.options import print_json
+    from segkd_deploy.artifact import open_artifact
+    from segkd_deploy.release.gates import load_gates
+    from segkd_deploy.targets.deploy import Request, deploy_all
+    from segkd_deploy.targets.devices import resolve_targets
+    from segkd_deploy.targets.job import Limits
+    from segkd_deploy.targets.stopping import ends_cleanly
+
+    opened = open_artifact(artifact)
+    limits = Limits(*(options.pop(name) for name in ("lease_s", "wait_s", "timeout_s")))
+    bench = [
+        word
+        for name in ("preset", "iterations", "duration")
+        if (value := options.pop(name)) is not None
+        for word in (f"--{name}", str(value))
+    ]
+    request = Request(
+        opened,
+        resolve_targets(targets, devices_file=devices_file, accept_new_host_key=accept_new_host_key),
+        out,
+        bench=tuple(bench),
+        gates=None if gates is None else load_gates(gates, opened.variants()),
+        limits=limits,
+        **options,
+    )
+    with ends_cleanly():
+        report = deploy_all(request, tell=lambda name, line: click.echo(f"{name}: {line}", err=True))
+    if as_json:
+        print_json(report)
+    else:
+        _print(report)
+    click.echo(f"written: {out}", err=True)
+    raise SystemExit(report["exit_code"])
+
+
+def _print(report: dict[str, Any]) -> None:
+    from segkd_deploy.table import format_table
+
+    header = ("target", "device", "runtime", "variant", "agreement", "p50 ms", "p99 ms", "frames/s", "valid", "result")
+    rows = []
+    for target in report["targets"]:
+        result = {0: "passed", 1: "GATE FAILED"}.get(target["exit_code"], "FAILED")
+        for variant, part in target["variants"].items():
+            numbers = (f"{part['agreement']:.6f}", *(f"{part[key]:.3f}" for key in ("p50_ms", "p99_ms")))
+            valid = "yes" if part["valid"] else "NO"
+            where = (target["name"], str(part["device"]), target["runtime"], variant)
+            rows.append((*where, *numbers, f"{part['throughput_fps']:.1f}", valid, result))
+        if not target["variants"]:
+            rows.append((target["name"], "-", target["runtime"], *("-" * 6), result))
+    click.echo(format_table(header, rows))
+    for variant, equal in report["labels_equal"].items():
+        click.echo(f"{variant}: the labels of all targets are {'equal' if equal else 'NOT equal'}")
+    for target in report["targets"]:
+        if target["error"]:
+            click.echo(f"{target['name']}: {target['error'].removeprefix(target['name'] + ': ')}", err=True)

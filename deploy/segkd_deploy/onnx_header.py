@@ -1,0 +1,228 @@
+"""What an ONNX file says of itself, read from its bytes: inputs, outputs, operators, types.
+
+Deploy works on machines without onnx, and opening a session only to learn a shape takes seconds there. The reader walks
+the protobuf wire format and skips the weights' bytes.
+
+Source: the field numbers of ``onnx.proto`` (ONNX IR 3 to 11; they never change).
+"""
+
+from __future__ import annotations
+
+import json
+import mmap
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from segkd.errors import SegkdError
+from segkd_deploy.runners.base import RunnerSpec
+
+UINT8, FLOAT16 = 2, 10
+_ANY_CLASSES = 256
+
+# onnx.proto: message and field -> number.
+_MODEL_GRAPH, _MODEL_OPSET, _MODEL_METADATA = 7, 8, 14
+_GRAPH_NODE, _GRAPH_INITIALIZER, _GRAPH_INPUT, _GRAPH_OUTPUT = 1, 5, 11, 12
+_NODE_OP_TYPE, _TENSOR_DATA_TYPE, _TENSOR_NAME = 4, 2, 8
+_INFO_NAME, _INFO_TYPE, _TYPE_TENSOR, _TENSOR_ELEMENT, _TENSOR_SHAPE = 1, 2, 1, 1, 2
+_SHAPE_DIM, _DIM_VALUE = 1, 1
+_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
+
+
+@dataclass(frozen=True)
+class TensorInfo:
+    """An input or output: its name, ``TensorProto.DataType`` and shape, None for a dimension that is not fixed."""
+
+    name: str
+    data_type: int
+    shape: tuple[int | None, ...]
+
+
+@dataclass
+class OnnxHeader:
+    """What was read.
+
+    Attributes:
+        inputs: the graph's inputs without initializers.
+        outputs: its outputs.
+        op_types: operators of its nodes.
+        initializer_types: ``TensorProto.DataType`` of its weights.
+        opsets: domain -> version; the default domain is "".
+        metadata: ``metadata_props``.
+    """
+
+    inputs: list[TensorInfo] = field(default_factory=list)
+    outputs: list[TensorInfo] = field(default_factory=list)
+    op_types: set[str] = field(default_factory=set)
+    initializer_types: set[int] = field(default_factory=set)
+    opsets: dict[str, int] = field(default_factory=dict)
+    metadata: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def half(self) -> bool:
+        """Whether weights are half."""
+        return FLOAT16 in self.initializer_types
+
+    @property
+    def quantised(self) -> bool:
+        """Whether it has Q/DQ nodes."""
+        return "QuantizeLinear" in self.op_types
+
+
+def read_header(path: Path) -> OnnxHeader:
+    """Read an ONNX file without its weights.
+
+    Raises:
+        SegkdError: if there is no such file or it is no ONNX model.
+    """
+    if not path.is_file():
+        raise SegkdError(f"{path}: no such graph")
+    header = OnnxHeader()
+    try:
+        with path.open("rb") as file:
+            # Not closed by hand: an error that is handled below still holds views of it.
+            _read_model(memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)), header)
+    except (ValueError, IndexError, UnicodeDecodeError) as error:
+        raise SegkdError(f"{path}: is no ONNX model ({error})") from error
+    if not header.inputs or not header.outputs:
+        raise SegkdError(f"{path}: is no ONNX model (it has no inputs or no outputs)")
+    return header
+
+
+def spec_of(path: Path) -> RunnerSpec:
+    """The shapes of a complete graph, from its file and its metadata ``classes``, ``color``, ``yuv`` and ``content``.
+
+    Raises:
+        SegkdError: if it is no ONNX file, or does not take uint8 frames alone, (N, height, width, 3) or NV12
+            (N, height * 3/2, width), and give uint8 labels first.
+    """
+    header = read_header(path)
+    frames, labels, said = header.inputs[0], header.outputs[0], header.metadata
+    color = said.get("color", "RGB")
+    tail = () if color == "NV12" else (3,)
+    sides = (*frames.shape[1:3], *labels.shape[1:])
+    complete = (
+        len(header.inputs) == 1
+        and frames.data_type == labels.data_type == UINT8
+        and len(frames.shape) == 3 + len(tail)
+        and frames.shape[3:] == tail
+        and len(labels.shape) == 3
+    )
+    if not complete or None in sides:
+        found = ", ".join(f"{t.name} type {t.data_type} {list(t.shape)}" for t in [*header.inputs, *header.outputs])
+        raise SegkdError(
+            f"{path}: expected a complete graph, uint8 (N, height, width, 3) in and uint8 (N, height, width) out, "
+            f"found {found}; export it with segkd export"
+        )
+    rows_px, width_px, *labels_px = (side for side in sides if side is not None)
+    height_px = rows_px * 2 // 3 if color == "NV12" else rows_px
+    return RunnerSpec(
+        frames.shape[0],
+        height_px,
+        width_px,
+        _ANY_CLASSES if "classes" not in said else len(json.loads(said["classes"])),
+        color=color,
+        yuv=said.get("yuv"),
+        labels_px=None if labels_px == [height_px, width_px] else (labels_px[0], labels_px[1]),
+        content_px=_content(said),
+    )
+
+
+def _content(said: dict[str, str]) -> tuple[int, int, int, int] | None:
+    if "content" not in said:
+        return None
+    top, left, height, width = (int(value) for value in json.loads(said["content"]))
+    return top, left, height, width
+
+
+def _fields(view: memoryview) -> Iterator[tuple[int, int | memoryview]]:
+    """Field number and value of each field of a message; length-delimited ones as views."""
+    at = 0
+    while at < len(view):
+        key, at = _varint(view, at)
+        number, kind = key >> 3, key & 7
+        if kind == _VARINT:
+            value, at = _varint(view, at)
+            yield number, value
+            continue
+        if kind == _BYTES:
+            size, at = _varint(view, at)
+        elif kind in (_FIXED64, _FIXED32):
+            size = 8 if kind == _FIXED64 else 4
+        else:
+            raise ValueError(f"wire type {kind}")
+        if number == 0 or at + size > len(view):
+            raise ValueError("it ends inside a field")
+        yield number, view[at : at + size]
+        at += size
+
+
+def _varint(view: memoryview, at: int) -> tuple[int, int]:
+    value = shift = 0
+    while True:
+        byte = view[at]
+        at += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, at
+        shift += 7
+        if shift > 63:
+            raise ValueError("a number is too long")
+
+
+def _messages(view: memoryview, wanted: int) -> Iterator[memoryview]:
+    for number, value in _fields(view):
+        if number == wanted and isinstance(value, memoryview):
+            yield value
+
+
+def _number(view: memoryview, wanted: int) -> int | None:
+    for number, value in _fields(view):
+        if number == wanted and isinstance(value, int):
+            return value
+    return None
+
+
+def _text(view: memoryview, wanted: int) -> str:
+    for value in _messages(view, wanted):
+        return bytes(value).decode("utf-8")
+    return ""
+
+
+def _read_model(view: memoryview, header: OnnxHeader) -> None:
+    for number, value in _fields(view):
+        if not isinstance(value, memoryview):
+            continue
+        if number == _MODEL_GRAPH:
+            _read_graph(value, header)
+        elif number == _MODEL_OPSET:
+            header.opsets[_text(value, 1)] = _number(value, 2) or 0
+        elif number == _MODEL_METADATA:
+            header.metadata[_text(value, 1)] = _text(value, 2)
+
+
+def _read_graph(view: memoryview, header: OnnxHeader) -> None:
+    weights: set[str] = set()
+    for number, value in _fields(view):
+        if not isinstance(value, memoryview):
+            continue
+        if number == _GRAPH_NODE:
+            header.op_types.add(_text(value, _NODE_OP_TYPE))
+        elif number == _GRAPH_INITIALIZER:
+            header.initializer_types.add(_number(value, _TENSOR_DATA_TYPE) or 0)
+            weights.add(_text(value, _TENSOR_NAME))
+        elif number == _GRAPH_INPUT:
+            header.inputs.append(_info(value))
+        elif number == _GRAPH_OUTPUT:
+            header.outputs.append(_info(value))
+    header.inputs = [info for info in header.inputs if info.name not in weights]
+
+
+def _info(view: memoryview) -> TensorInfo:
+    element, shape = 0, []
+    for kind in _messages(view, _INFO_TYPE):
+        for tensor in _messages(kind, _TYPE_TENSOR):
+            element = _number(tensor, _TENSOR_ELEMENT) or 0
+            for dims in _messages(tensor, _TENSOR_SHAPE):
+                shape = [_number(dim, _DIM_VALUE) for dim in _messages(dims, _SHAPE_DIM)]
+    return TensorInfo(_text(view, _INFO_NAME), element, tuple(shape))

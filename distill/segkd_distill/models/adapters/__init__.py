@@ -1,0 +1,1 @@
+"""Networks that were built elsewhere, behind the interface of our own; one file per kind, named in ``sources``."""

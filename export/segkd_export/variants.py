@@ -1,0 +1,156 @@
+"""The graphs of an artifact, one pair of files per variant, and how far each is from torch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import segkd
+from segkd.files import sha256_file, write_atomic
+from segkd.manifest import Variant
+from segkd_export.fp16 import to_fp16
+from segkd_export.graph import OUTPUTS, DeployGraph, deployable
+from segkd_export.graph_check import GraphCheck, check_graph, compare_graph
+from segkd_export.int8 import FORMS
+from segkd_export.int8_search import Int8Options, Quantised, make_int8
+from segkd_export.reference import Prediction
+from segkd_export.sources import Sources
+from segkd_export.to_onnx import OPSET, QUANTISED_OPSET, cut_to, to_onnx
+
+
+@dataclass(frozen=True)
+class Written:
+    """A variant that lies in the folder.
+
+    Attributes:
+        variant: for the manifest.
+        nodes: of the complete graph.
+        check: how far it is from torch.
+    """
+
+    variant: Variant
+    nodes: int
+    check: GraphCheck
+
+
+def write_variants(
+    folder: Path,
+    sources: Sources,
+    student: Prediction,
+    batch: int | tuple[int, int],
+    int8: Int8Options,
+    weights_sha256: str,
+    say: Callable[[str], None],
+) -> tuple[dict[str, Written], Quantised | None]:
+    """Write every variant that was asked for; the float32 graph is held against torch in any case.
+
+    Args:
+        folder: where to.
+        sources: network, camera, precisions and frames.
+        student: the torch network on the reference frames.
+        batch: frames per call, or the smallest and the largest number of them.
+        int8: how int8 is made.
+        weights_sha256: hash of the run's weights.
+        say: is told, in one line, what is being done.
+
+    Returns:
+        Variant -> what was written; and how int8 came to be, if it did.
+
+    Raises:
+        GateFailed: if the float32 graph is not the network, logits are not finite, or int8 does not hold its limits.
+    """
+    say(f"exporting {sources.imgsz[0]}x{sources.imgsz[1]} graphs")
+    model = _float32(sources, batch, weights_sha256)
+    calls = call_size(batch)
+    images = sources.frames.images
+    say("comparing onnxruntime with torch")
+    graph, twin = _write(folder, "fp32", model)
+    found: dict[str, tuple[Any, GraphCheck]] = {"fp32": (model, check_graph(graph, twin, images, student, calls))}
+    quantised = None
+    if "fp32" not in sources.precisions:
+        graph.unlink()
+        twin.unlink()
+        found = {}
+    if "fp16" in sources.precisions:
+        half = to_fp16(model)
+        found["fp16"] = (half, compare_graph(*_write(folder, "fp16", half), images, student, calls))
+    if sources.calibration is not None:
+        classes = sources.run.label_space.num_classes
+        quantised = make_int8(model, sources.calibration, int8, batch=calls, num_classes=classes, say=say)
+        for form, graph_of_form in quantised.models.items():
+            files = _write(folder, form, graph_of_form)
+            found[form] = (graph_of_form, compare_graph(*files, images, student, calls))
+    return {
+        name: Written(_variant(folder, name, quantised), len(cut_to(graph, OUTPUTS[0]).graph.node), check)
+        for name, (graph, check) in found.items()
+    }, quantised
+
+
+def call_size(batch: int | tuple[int, int]) -> int:
+    """Frames of one call where any number goes: two where they may be two, so that none is treated as the only one."""
+    return batch if isinstance(batch, int) else max(batch[0], min(2, batch[1]))
+
+
+def _float32(sources: Sources, batch: int | tuple[int, int], weights_sha256: str) -> Any:
+    network = deployable(sources.run.model, sources.imgsz)
+    graph = DeployGraph(network, sources.camera)
+    batch_range = None if isinstance(batch, int) else batch
+    frames = torch.zeros(sources.camera.frames_shape(call_size(batch)), dtype=torch.uint8)
+    return to_onnx(graph, frames, OUTPUTS, _metadata(sources, weights_sha256), batch_range)
+
+
+def _write(folder: Path, name: str, model: Any) -> tuple[Path, Path]:
+    """Write the complete graph and its logits twin."""
+    files = folder / f"model.{name}.onnx", folder / f"model.{name}.logits.onnx"
+    for file, output in zip(files, OUTPUTS, strict=True):
+        write_atomic(file, cut_to(model, output).SerializeToString(deterministic=True))
+    return files
+
+
+def _variant(folder: Path, name: str, quantised: Quantised | None) -> Variant:
+    file = folder / f"model.{name}.onnx"
+    form = FORMS.get(name)
+    return Variant(
+        file=file.name,
+        logits_file=f"model.{name}.logits.onnx",
+        precision=name if form is None else "int8",
+        opset=OPSET if form is None else QUANTISED_OPSET,
+        sha256=sha256_file(file),
+        bytes=file.stat().st_size,
+        activations=None if form is None else form.activations,
+        float_layers=[] if form is None or quantised is None else quantised.float_layers,
+    )
+
+
+def constants(values: torch.Tensor) -> tuple[float, float, float]:
+    """Three float32 constants as the shortest decimals that round to them."""
+    red, green, blue = (float(str(value)) for value in values.flatten().cpu().numpy())
+    return red, green, blue
+
+
+def _metadata(sources: Sources, weights_sha256: str) -> dict[str, str]:
+    """What a graph says of itself."""
+    labels, model, camera = sources.run.label_space, sources.run.model, sources.camera
+    geometry = camera.geometry()
+    content = None if geometry is None else geometry.content_px()
+    said = {
+        "task": "semantic-segmentation",
+        "classes": json.dumps(list(labels.names)),
+        "palette": json.dumps([list(colour) for colour in labels.palette]),
+        "ignore": str(labels.ignore),
+        "color": camera.color,
+        "mean": json.dumps(constants(model.mean)),
+        "std": json.dumps(constants(model.std)),
+        "weights_sha256": weights_sha256,
+        "segkd_version": segkd.__version__,
+    }
+    if camera.yuv is not None:
+        said["yuv"] = camera.yuv
+    if content is not None:
+        said["content"] = json.dumps(content)
+    return said

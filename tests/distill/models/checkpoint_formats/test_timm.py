@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from segkd_distill.models.backbones.mobilenetv2 import CIRKD_STAGES
+from segkd_distill.models.checkpoint_formats import detect
+from segkd_distill.models.zoo import ModelConfig
+from tests.distill.models.checkpoint_formats import foreign
+from tests.distill.models.checkpoint_formats.base import check_backbone
+
+# timm dilates as CIRKD does, so its features are those of CIRKD's settings, not of open-mmlab's.
+BACKBONES = {
+    "timm-resnet18-deep": ModelConfig("r18", "resnetv1c", "psp", {"depth": 18, "dilate_both": True}, {"channels": 8}),
+    "timm-mobilenetv2_100": ModelConfig("mv2", "mobilenetv2", "psp", {"stages": CIRKD_STAGES}, {"channels": 8}),
+}
+
+
+@pytest.mark.parametrize("name", BACKBONES)
+def test_backbones(name: str, tmp_path: Path) -> None:
+    check_backbone(name, BACKBONES[name], "timm backbone", tmp_path)
+
+
+def test_hrnet_has_its_own_names_in_timm(tmp_path: Path) -> None:
+    check_backbone("timm-hrnet_w18_small_v2", "hrnet-w18s", "HRNet backbone", tmp_path, image_px=(64, 96))
+
+
+def test_classifiers_are_left_out() -> None:
+    for name, dropped in (("timm-resnet18-deep", 2), ("timm-mobilenetv2_100", 8)):
+        tensors = foreign.state_dict(name)
+        format_ = detect(tensors)
+        assert format_ is not None
+        assert len(format_.translate(tensors).dropped) == dropped
+
+
+def test_other_networks_of_timms_efficientnet_family_are_not_taken_for_mobilenetv2() -> None:
+    names = ["conv_stem.weight", "blocks.1.0.conv_pwl.weight", "blocks.6.0.conv_pwl.weight"]
+    tensors = {name: torch.zeros(1) for name in names}
+    assert detect(tensors) is not None
+    assert detect({**tensors, "blocks.1.0.se.conv_reduce.weight": torch.zeros(1)}) is None

@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from segkd_distill.models.checkpoint_formats.torchvision import matches_resnet
+from segkd_distill.models.zoo import ModelConfig
+from tests.distill.models.checkpoint_formats.base import check_backbone, check_network
+
+# torchvision's classifiers are not dilated.
+RESNET18 = {"depth": 18, "deep_stem": False, "strides": (1, 2, 2, 2), "dilations": (1, 1, 1, 1)}
+STAGES = ((1, 16, 1, 1, 1), (6, 24, 2, 2, 1), (6, 32, 3, 2, 1), (6, 64, 4, 2, 1), (6, 96, 3, 1, 1))
+STAGES = (*STAGES, (6, 160, 3, 2, 1), (6, 320, 1, 1, 1))
+
+
+BACKBONES = {
+    "torchvision-resnet18": ModelConfig("r18", "resnetv1c", "psp", RESNET18, {"channels": 8}),
+    "torchvision-mobilenet_v2": ModelConfig("mv2", "mobilenetv2", "psp", {"stages": STAGES}, {"channels": 8}),
+}
+
+
+def test_deeplabv3(tmp_path: Path) -> None:
+    check_network("torchvision-deeplabv3_resnet50", "torchvision-deeplabv3-r50", "torchvision", tmp_path)
+
+
+@pytest.mark.parametrize("name", BACKBONES)
+def test_backbones(name: str, tmp_path: Path) -> None:
+    check_backbone(name, BACKBONES[name], "torchvision backbone", tmp_path)
+
+
+def test_a_stem_of_3x3_is_not_torchvisions() -> None:
+    names = {"conv1.weight": torch.zeros(64, 3, 7, 7), "layer1.0.conv1.weight": torch.zeros(1)}
+    assert matches_resnet(names)
+    assert not matches_resnet({**names, "conv1.weight": torch.zeros(64, 3, 3, 3)})
+    assert not matches_resnet({"conv1.weight": torch.zeros(64, 3, 7, 7)})
