@@ -16,6 +16,7 @@ from segkd.errors import SegkdError
 from segkd.files import read_json
 from segkd.report.content import RGB, Headline, Panel, PictureRow, Pictures, ReportData, Step
 from segkd.report.evidence_files import latency, parity_gates, parity_rows, release_gates
+from segkd.report.published_numbers import published_tables
 from segkd.report.run_files import RunFiles, charts, class_table, headline, is_run_folder, read_run_files
 
 SUMMARY, MANIFEST, PARITY, BENCH = "summary.json", "manifest.json", "parity.json", "bench.json"
@@ -58,6 +59,7 @@ def _from_runs(folder: Path, runs: list[RunFiles]) -> ReportData:
         headlines=[headline(run) for run in runs],
         charts=charts(runs),
         classes=class_table(runs, None),
+        published=published_tables(runs),
     )
 
 

@@ -150,6 +150,36 @@ class Gate:
 
 
 @dataclass(frozen=True)
+class PublishedRow:
+    """One published number beside what the report's runs reached with the same method.
+
+    Attributes:
+        name: teacher, student, or a method's name.
+        miou: published, in percent; None where the source has none.
+        ours: run -> its mIoU in percent.
+    """
+
+    name: str
+    miou: float | None
+    ours: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Published:
+    """What a source says about an experiment.
+
+    Attributes:
+        title: where the numbers stand.
+        protocol: how they were measured, in words.
+        rows: teacher, student alone, methods.
+    """
+
+    title: str
+    protocol: str
+    rows: list[PublishedRow]
+
+
+@dataclass(frozen=True)
 class Step:
     """One command of the workflow."""
 
@@ -168,6 +198,7 @@ class ReportData:
     pictures: Pictures | None = None
     charts: list[Chart] = field(default_factory=list)
     classes: ClassTable | None = None
+    published: list[Published] = field(default_factory=list)
     latency: Latency | None = None
     parity: list[ParityRow] = field(default_factory=list)
     gates: list[Gate] = field(default_factory=list)
