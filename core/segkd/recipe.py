@@ -68,6 +68,8 @@ class StudentPart(Part):
     """Weights of the backbone to start from: a file, or a name of ``segkd weights list``."""
     from_scratch: bool | None = None
     """Whether random initial weights are meant: false refuses to start without weights, as published recipes do."""
+    fresh_classifier: bool = False
+    """Take ``weights`` for other classes, and start with a classifier of its own."""
 
 
 class AugmentPart(Part):

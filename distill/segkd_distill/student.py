@@ -31,7 +31,8 @@ def build_student(student: StudentPart, num_classes: int) -> tuple[Segmenter, Mo
 
     Args:
         student: a recipe's section; ``model`` is set.
-        num_classes: of the data; classifiers of weights for other classes are left at their initial values.
+        num_classes: of the data; with ``fresh_classifier`` the classifiers of weights for other classes are left at
+            their initial values.
 
     Returns:
         The network, and its architecture with the normalisation of the weights.
@@ -43,7 +44,7 @@ def build_student(student: StudentPart, num_classes: int) -> tuple[Segmenter, Mo
     if student.backbone_weights is not None:
         config = _normalised(config, load_backbone_weights(model, student.backbone_weights))
     if student.weights is not None:
-        config = _normalised(config, load_weights(model, student.weights, other_classes=True))
+        config = _normalised(config, load_weights(model, student.weights, other_classes=student.fresh_classifier))
     return model, config
 
 

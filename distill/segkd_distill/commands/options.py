@@ -33,6 +33,7 @@ KEYS: dict[str, str] = {
     "init_from": "student.weights",
     "backbone_weights": "student.backbone_weights",
     "from_scratch": "student.from_scratch",
+    "fresh_classifier": "student.fresh_classifier",
     "method": "methods",
     "imgsz": "augment.crop",
     "iters": "train.iters",
@@ -64,6 +65,9 @@ _OPTIONS: tuple[Callable[[Command], Command], ...] = (
     click.option("--init-from", metavar="RUN|FILE|NAME", help="Weights of the student to start from."),
     click.option("--backbone-weights", metavar="FILE|NAME", help="Weights of its backbone; see `segkd weights list`."),
     click.option("--from-scratch", is_flag=True, default=None, help="Train from random weights."),
+    click.option(
+        "--fresh-classifier", is_flag=True, default=None, help="Take --init-from for other classes; a new classifier."
+    ),
     click.option("--imgsz", type=IMGSZ, help="Height and width of a training crop; by default the whole image."),
     click.option("--iters", type=_count, help="Optimiser steps."),
     click.option("--batch", type=_count, help="Images per step."),

@@ -253,7 +253,7 @@ def _refuse(
         name = classifiers[0]
         raise SegkdError(
             f"the weights are for {tensors[name].shape[0]} classes, the network has {own[name].shape[0]} ({name}); "
-            "use weights for these classes, or ask explicitly for a fresh classifier"
+            "use weights for these classes; a student may start from them with --fresh-classifier"
         )
 
 
