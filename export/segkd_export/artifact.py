@@ -13,7 +13,7 @@ from typing import Any
 
 import segkd
 from segkd.errors import SegkdError, import_extra
-from segkd.files import sha256_file, write_json
+from segkd.files import write_json
 from segkd.manifest import FILE_NAME as MANIFEST_FILE
 from segkd.manifest import (
     Input,
@@ -28,14 +28,14 @@ from segkd.manifest import (
     write_manifest,
 )
 from segkd_distill.provenance import git_state
-from segkd_distill.runs import WEIGHTS
 from segkd_export.graph import OUTPUTS
 from segkd_export.int8_search import Quantised
+from segkd_export.origin import is_run_name
 from segkd_export.reference import predict, write_reference
 from segkd_export.sensitivity import FORM
-from segkd_export.sources import ExportRequest, Sources, gather
+from segkd_export.sources import ExportRequest, Sources, constants, gather
 from segkd_export.to_onnx import INPUT
-from segkd_export.variants import Written, constants, write_variants
+from segkd_export.variants import Written, write_variants
 
 SENSITIVITY_FILE = "sensitivity.json"
 TOOLS = ("torch", "onnx", "onnxscript", "onnxruntime", "numpy")
@@ -73,6 +73,8 @@ def export_artifact(request: ExportRequest, say: Callable[[str], None] = lambda 
     """
     for module in ("onnx", "onnxscript", "onnxruntime"):
         import_extra(module, "export")
+    if request.out is None and not is_run_name(request.run):
+        raise SegkdError(f"{request.run} is no run folder to put the artifact into; name a folder with --out")
     out = request.out if request.out is not None else request.run / "artifact"
     _check_target(out, request.overwrite)
     sources = gather(request)
@@ -93,16 +95,15 @@ def export_artifact(request: ExportRequest, say: Callable[[str], None] = lambda 
 def _build(folder: Path, request: ExportRequest, sources: Sources, say: Callable[[str], None]) -> ExportResult:
     images = sources.frames.images
     say(f"labelling {len(images)} reference frames with torch on {sources.device}")
-    student = predict(sources.run.model, images, sources.device, sources.camera)
-    weights_sha256 = sha256_file(sources.run.folder / WEIGHTS)
-    written, quantised = write_variants(folder, sources, student, request.batch, request.int8, weights_sha256, say)
+    student = predict(sources.origin.network, images, sources.device, sources.camera)
+    written, quantised = write_variants(folder, sources, student, request.batch, request.int8, say)
     if quantised is not None and quantised.ranking is not None:
         write_json(folder / SENSITIVITY_FILE, _sensitivity(quantised))
     teacher_labels = None
     if sources.teacher is not None:
         teacher_labels = predict(sources.teacher, images, sources.device, sources.camera).labels
     names = write_reference(folder / "reference", sources.frames, student, teacher_labels)
-    manifest = _manifest(folder, request, sources, written, quantised, names, weights_sha256)
+    manifest = _manifest(folder, request, sources, written, quantised, names)
     write_manifest(folder, manifest)
     return ExportResult(folder, manifest, written, quantised)
 
@@ -120,22 +121,21 @@ def _manifest(
     written: dict[str, Written],
     quantised: Quantised | None,
     reference_names: dict[str, str],
-    weights_sha256: str,
 ) -> Manifest:
-    run, camera = sources.run, sources.camera
+    origin, camera = sources.origin, sources.camera
     files = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
     batch, batch_range = (request.batch, None) if isinstance(request.batch, int) else (None, request.batch)
     return Manifest(
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         segkd_version=segkd.__version__,
         source=Source(
-            run=run.folder.resolve().name,
-            model=run.config.to_dict(),
-            weights_sha256=weights_sha256,
+            run=origin.name,
+            model=origin.model,
+            weights_sha256=origin.weights_sha256,
             fingerprint=sources.fingerprint,
             git=_commit(),
         ),
-        label_space=Labels(**run.label_space.to_dict()),
+        label_space=Labels(**origin.label_space.to_dict()),
         input=Input(
             name=INPUT,
             layout="NHW" if camera.yuv is not None else "NHWC",
@@ -148,7 +148,7 @@ def _manifest(
         ),
         outputs=Outputs(labels=Output(name=OUTPUTS[0], shape=[batch, *camera.labels_px])),
         geometry=camera.geometry(),
-        normalisation=Normalisation(mean=constants(run.model.mean), std=constants(run.model.std)),
+        normalisation=Normalisation(mean=constants(origin.network.mean), std=constants(origin.network.std)),
         variants={name: part.variant for name, part in written.items()},
         reference=Reference(
             count=len(sources.frames.ids),

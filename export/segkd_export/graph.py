@@ -44,7 +44,9 @@ class DeployGraph(nn.Module):
             at the network's own resolution.
         """
         logits = self.segmenter(self.camera.to_image(frames)).logits
-        labels = self.camera.to_scores(self.segmenter, logits).argmax(dim=1).to(torch.uint8)
+        labels = self.camera.to_scores(self.segmenter, logits).argmax(dim=1)
+        # By way of float32: TensorRT documents no other cast to uint8.
+        labels = labels.to(torch.float32).to(torch.uint8)
         return labels, logits
 
 

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from segkd.errors import SegkdError, import_extra
 from segkd_export.calibration import Ranges
 from segkd_export.regions import in_order, split_regions
-from segkd_export.to_onnx import QUANTISED_OPSET, strip_provenance
+from segkd_export.to_onnx import strip_provenance
 
 # Operators through which a value passes on its way from one convolution to another.
 PASSING = frozenset({"Relu", "Clip", "Resize", "MaxPool", "AveragePool", "HardSwish", "HardSigmoid", "Sigmoid", "Mul"})
@@ -81,14 +81,15 @@ def find_layers(model: Any) -> list[Layer]:
     makers = {name: node for node in body for name in node.output}
     layers: list[Layer] = []
     quantised: set[str] = set()
-    sums = 0
+    sums, before = 0, "the input"
     for node in body:
         values = [name for name in node.input if name and name not in weights]
         if node.op_type == "Conv" and node.input[1] in weights:
-            layers.append(Layer(_readable(node.input[1]), node.name, "Conv", (*values, *node.output)))
+            before = _readable(node.input[1])
+            layers.append(Layer(before, node.name, "Conv", (*values, *node.output)))
         elif node.op_type == "Add" and len(values) == 2 and all(_from_layer(quantised, makers, v) for v in values):
             sums += 1
-            layers.append(Layer(f"sum {sums} after {layers[-1].name}", node.name, "Add", (*values, *node.output)))
+            layers.append(Layer(f"sum {sums} after {before}", node.name, "Add", (*values, *node.output)))
         else:
             continue
         quantised.update(node.output)
@@ -105,13 +106,13 @@ def tensors_of(model: Any, layers: Collection[Layer]) -> list[str]:
 
 
 def prepare(model: Any) -> Any:
-    """A copy of a float32 model in the operator set of quantised ones, with the shape of every value.
+    """A copy of a float32 model with the shape of every value.
 
     Args:
         model: an ``onnx.ModelProto`` in float32.
     """
     onnx = import_extra("onnx", "export")
-    return onnx.shape_inference.infer_shapes(onnx.version_converter.convert_version(model, QUANTISED_OPSET))
+    return onnx.shape_inference.infer_shapes(model)
 
 
 def quantise(model: Any, form: str, ranges: Ranges, layers: Collection[Layer]) -> Any:

@@ -11,21 +11,18 @@ import torch
 from segkd.data import open_dataset
 from segkd.data.base import Dataset, LabelSpace
 from segkd.errors import SegkdError, unknown_name
-from segkd.recipe import Recipe, load_recipe
+from segkd.recipe import Recipe
 from segkd_distill.device import choose_device
 from segkd_distill.models.network import Network
 from segkd_distill.models.teachers import load_teacher
-from segkd_distill.runs import LoadedRun, load_run
 from segkd_export.calibration_data import CalibrationData, gather_calibration
 from segkd_export.camera_frame import CameraFrame, CameraOptions
 from segkd_export.int8_search import Int8Options
+from segkd_export.origin import Origin, is_run_name, open_model, open_run
 from segkd_export.reference import Frames, read_frames
 
 # Precision -> the variants that it writes.
 PRECISIONS: dict[str, tuple[str, ...]] = {"fp32": ("fp32",), "fp16": ("fp16",), "int8": ("int8", "int8-cpu")}
-
-# A run that was trained here has it; one that was imported may not.
-RECIPE = "recipe.yaml"
 
 
 @dataclass(frozen=True)
@@ -33,8 +30,9 @@ class ExportRequest:
     """What the user asked for.
 
     Attributes:
-        run: the run folder.
+        run: a run folder, or the name of a model: ``hf:``, ``timm:``, ``torch:``, or one of ours with weights.
         out: the artifact folder; None for ``run/artifact``.
+        weights: weights file of a model's name.
         imgsz: height and width in pixels that the network sees; None for the run's.
         precisions: keys of ``PRECISIONS``; None for the recipe's.
         batch: frames per call, or the smallest and the largest number of them.
@@ -51,6 +49,7 @@ class ExportRequest:
 
     run: Path
     out: Path | None = None
+    weights: Path | None = None
     imgsz: tuple[int, int] | None = None
     precisions: tuple[str, ...] | None = None
     batch: int | tuple[int, int] = 1
@@ -70,7 +69,7 @@ class Sources:
     """Everything that goes into an artifact.
 
     Attributes:
-        run: the run with its network.
+        origin: the network.
         imgsz: height and width in pixels that the network sees.
         precisions: keys of ``PRECISIONS``.
         camera: what the graph takes and gives.
@@ -81,7 +80,7 @@ class Sources:
         calibration: training frames; None if int8 was not asked for.
     """
 
-    run: LoadedRun
+    origin: Origin
     imgsz: tuple[int, int]
     precisions: tuple[str, ...]
     camera: CameraFrame
@@ -101,21 +100,40 @@ def gather(request: ExportRequest) -> Sources:
         BackendMissing: if the device is not there.
     """
     device = choose_device(request.device)
-    run = load_run(request.run)
-    recipe_file = request.run / RECIPE
-    recipe = load_recipe(recipe_file) if recipe_file.is_file() else Recipe()
+    origin, dataset = _open(request)
+    recipe, labels = origin.recipe, origin.label_space
     precisions = _precisions(request.precisions if request.precisions is not None else recipe.export.precisions)
-    imgsz = request.imgsz or recipe.export.imgsz or run.imgsz
-    camera = _camera(request.camera, recipe, imgsz, run.config.mean)
-    dataset = _open_data(request, recipe, run.label_space)
+    imgsz = request.imgsz or recipe.export.imgsz or origin.imgsz
+    if imgsz is None:
+        raise SegkdError(f"{origin.name} does not say for which size it was trained; name it with --imgsz HxW")
+    camera = _camera(request.camera, recipe, imgsz, constants(origin.network.mean))
     calibration = None
     if "int8" in precisions:
         validation = [dataset, *_validation(recipe)]
         options = request.int8
-        calibration = gather_calibration(options.data, options.frames, recipe, run.label_space, validation, camera)
-    teacher = _open_teacher(request, recipe, run.label_space)
+        calibration = gather_calibration(options.data, options.frames, recipe, labels, validation, camera)
+    teacher = _open_teacher(request, recipe, labels)
     frames = read_frames(dataset, request.reference, camera)
-    return Sources(run, imgsz, precisions, camera, frames, dataset.fingerprint(), teacher, device, calibration)
+    return Sources(origin, imgsz, precisions, camera, frames, dataset.fingerprint(), teacher, device, calibration)
+
+
+def constants(values: torch.Tensor) -> tuple[float, float, float]:
+    """Three float32 constants as the shortest decimals that round to them."""
+    red, green, blue = (float(str(value)) for value in values.flatten().cpu().numpy())
+    return red, green, blue
+
+
+def _open(request: ExportRequest) -> tuple[Origin, Dataset]:
+    """The network and the data of its reference frames."""
+    if not is_run_name(request.run):
+        if request.data is None:
+            raise SegkdError(f"{request.run} has no data of its own; name validation data with --data NAME:PATH")
+        dataset = open_dataset(request.data, split=request.split)
+        return open_model(str(request.run), request.weights, dataset.labels), dataset
+    if request.weights is not None:
+        raise SegkdError(f"{request.run} is a run folder and has its own weights; leave out --weights")
+    origin = open_run(request.run)
+    return origin, _open_data(request, origin.recipe, origin.label_space)
 
 
 def _precisions(names: Sequence[str]) -> tuple[str, ...]:

@@ -19,8 +19,8 @@ from segkd_export.graph_check import GraphCheck, check_graph, compare_graph
 from segkd_export.int8 import FORMS
 from segkd_export.int8_search import Int8Options, Quantised, make_int8
 from segkd_export.reference import Prediction
-from segkd_export.sources import Sources
-from segkd_export.to_onnx import OPSET, QUANTISED_OPSET, cut_to, to_onnx
+from segkd_export.sources import Sources, constants
+from segkd_export.to_onnx import OPSET, cut_to, to_onnx
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,6 @@ def write_variants(
     student: Prediction,
     batch: int | tuple[int, int],
     int8: Int8Options,
-    weights_sha256: str,
     say: Callable[[str], None],
 ) -> tuple[dict[str, Written], Quantised | None]:
     """Write every variant that was asked for; the float32 graph is held against torch in any case.
@@ -55,7 +54,6 @@ def write_variants(
         student: the torch network on the reference frames.
         batch: frames per call, or the smallest and the largest number of them.
         int8: how int8 is made.
-        weights_sha256: hash of the run's weights.
         say: is told, in one line, what is being done.
 
     Returns:
@@ -65,7 +63,7 @@ def write_variants(
         GateFailed: if the float32 graph is not the network, logits are not finite, or int8 does not hold its limits.
     """
     say(f"exporting {sources.imgsz[0]}x{sources.imgsz[1]} graphs")
-    model = _float32(sources, batch, weights_sha256)
+    model = _float32(sources, batch)
     calls = call_size(batch)
     images = sources.frames.images
     say("comparing onnxruntime with torch")
@@ -80,7 +78,7 @@ def write_variants(
         half = to_fp16(model)
         found["fp16"] = (half, compare_graph(*_write(folder, "fp16", half), images, student, calls))
     if sources.calibration is not None:
-        classes = sources.run.label_space.num_classes
+        classes = sources.origin.label_space.num_classes
         quantised = make_int8(model, sources.calibration, int8, batch=calls, num_classes=classes, say=say)
         for form, graph_of_form in quantised.models.items():
             files = _write(folder, form, graph_of_form)
@@ -96,12 +94,12 @@ def call_size(batch: int | tuple[int, int]) -> int:
     return batch if isinstance(batch, int) else max(batch[0], min(2, batch[1]))
 
 
-def _float32(sources: Sources, batch: int | tuple[int, int], weights_sha256: str) -> Any:
-    network = deployable(sources.run.model, sources.imgsz)
+def _float32(sources: Sources, batch: int | tuple[int, int]) -> Any:
+    network = deployable(sources.origin.network, sources.imgsz)
     graph = DeployGraph(network, sources.camera)
     batch_range = None if isinstance(batch, int) else batch
     frames = torch.zeros(sources.camera.frames_shape(call_size(batch)), dtype=torch.uint8)
-    return to_onnx(graph, frames, OUTPUTS, _metadata(sources, weights_sha256), batch_range)
+    return to_onnx(graph, frames, OUTPUTS, _metadata(sources), batch_range)
 
 
 def _write(folder: Path, name: str, model: Any) -> tuple[Path, Path]:
@@ -119,7 +117,7 @@ def _variant(folder: Path, name: str, quantised: Quantised | None) -> Variant:
         file=file.name,
         logits_file=f"model.{name}.logits.onnx",
         precision=name if form is None else "int8",
-        opset=OPSET if form is None else QUANTISED_OPSET,
+        opset=OPSET,
         sha256=sha256_file(file),
         bytes=file.stat().st_size,
         activations=None if form is None else form.activations,
@@ -127,15 +125,9 @@ def _variant(folder: Path, name: str, quantised: Quantised | None) -> Variant:
     )
 
 
-def constants(values: torch.Tensor) -> tuple[float, float, float]:
-    """Three float32 constants as the shortest decimals that round to them."""
-    red, green, blue = (float(str(value)) for value in values.flatten().cpu().numpy())
-    return red, green, blue
-
-
-def _metadata(sources: Sources, weights_sha256: str) -> dict[str, str]:
+def _metadata(sources: Sources) -> dict[str, str]:
     """What a graph says of itself."""
-    labels, model, camera = sources.run.label_space, sources.run.model, sources.camera
+    labels, model, camera = sources.origin.label_space, sources.origin.network, sources.camera
     geometry = camera.geometry()
     content = None if geometry is None else geometry.content_px()
     said = {
@@ -146,7 +138,7 @@ def _metadata(sources: Sources, weights_sha256: str) -> dict[str, str]:
         "color": camera.color,
         "mean": json.dumps(constants(model.mean)),
         "std": json.dumps(constants(model.std)),
-        "weights_sha256": weights_sha256,
+        "weights_sha256": sources.origin.weights_sha256,
         "segkd_version": segkd.__version__,
     }
     if camera.yuv is not None:

@@ -42,6 +42,7 @@ class BatchType(click.ParamType):  # type: ignore[type-arg]  # older click canno
 @click.command(short_help="Write a run's complete ONNX graphs and their reference.")
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), help="Artifact folder.  [default: RUN/artifact]")
+@click.option("--weights", type=click.Path(path_type=Path), help="Weights file, where RUN is a model's name.")
 @click.option("--imgsz", type=IMGSZ, help="Size in pixels that the network sees.  [default: the run's]")
 @click.option("--precision", help="fp32, fp16, int8; several separated by commas.  [default: the recipe's]")
 @click.option("--batch", type=BatchType(), default="1", show_default=True, help="Frames per call, as 1 or 1-8.")
@@ -119,6 +120,9 @@ def export(
     A graph takes uint8 frames and gives uint8 labels; colours, size, normalisation, upsampling and argmax are inside.
     Frames are RGB or BGR (N, height, width, 3), or NV12 (N, height * 3/2, width). The float32 graph is compared with
     torch before anything gets its name. int8 writes two graphs from one calibration: int8 for TensorRT, int8-cpu.
+
+    RUN is a run folder, or a network as --teacher of `segkd distill` takes it (hf:, timm:, torch:, or a model's name
+    with --weights); --data, --imgsz and --out are then needed.
 
     Example: segkd export runs/student --precision fp32,fp16,int8 --imgsz 512x1024 --frame 1080x1920 --input nv12
     """
