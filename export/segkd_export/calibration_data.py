@@ -11,14 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segkd.data import open_dataset
-from segkd.data.base import Dataset, LabelSpace, parse_spec
+from segkd.data.base import IGNORE, Dataset, LabelSpace, parse_spec
 from segkd.errors import SegkdError
 from segkd.files import sha256_file
 from segkd.recipe import Recipe
 from segkd_export.camera_frame import CameraFrame
 from segkd_export.reference import frame_for, pick_indices, truth_for
 
-# Training frames that judge what the others made; never more than a quarter of the labelled ones.
+# Training frames that judge what the others made; never more than a quarter of a data set. Where the run has frames
+# without labels they are among them: of frames that it learned with their labels, a network is too sure.
 HELD_OUT = 16
 
 Item = tuple[Dataset, int]
@@ -53,7 +54,8 @@ class CalibrationData:
         fingerprint: of the data set.
         frames: give the ranges.
         held_out: judge them.
-        truth: labels of the held-out frames at the size of the graph's; None if the data set has none of its classes.
+        truth: labels of the held-out frames at the size of the graph's, all 255 for one without; None if the data set
+            has none of its classes.
         content: the part of the graph's labels that the frame fills (top, left, height, width); None for all.
     """
 
@@ -91,23 +93,32 @@ def gather_calibration(
         pools.append(_open(recipe.data.unlabelled))
     if len(dataset) < 2:
         raise SegkdError(f"calibration data {chosen!r} has {len(dataset)} image; int8 needs one more to be judged by")
-    apart = pick_indices(len(dataset), min(HELD_OUT, max(1, len(dataset) // 4)))
-    taken = {(id(dataset), index) for index in apart}
+    apart = [(dataset, index) for index in _apart(dataset, HELD_OUT)]
+    labelled = len(apart)
+    for part in pools[1:]:
+        apart += [(part, index) for index in _apart(part, HELD_OUT - len(apart))]
+    taken = {(id(part), index) for part, index in apart}
     pool = [(part, index) for part in pools for index in range(len(part)) if (id(part), index) not in taken]
     frames = [pool[position] for position in pick_indices(len(pool), count)]
-    held_out = [(dataset, index) for index in apart]
-    refuse_overlap(pools, [*frames, *held_out], validation)
-    known = dataset.has_masks and dataset.labels.names == labels.names
-    truth = [truth_for(dataset.read_mask(index), camera) for index in apart] if known else None
+    refuse_overlap(pools, [*frames, *apart], validation)
+    truth = None
+    if dataset.has_masks and dataset.labels.names == labels.names:
+        truth = [truth_for(dataset.read_mask(index), camera) for _, index in apart[:labelled]]
+        truth += [np.full_like(truth[0], IGNORE)] * (len(apart) - labelled)
     geometry = camera.geometry()
     return CalibrationData(
         name=parse_spec(chosen)[0],
         fingerprint=dataset.fingerprint(),
         frames=FrameList(frames, camera),
-        held_out=FrameList(held_out, camera),
+        held_out=FrameList(apart, camera),
         truth=truth,
         content=None if geometry is None else geometry.content_px(),
     )
+
+
+def _apart(dataset: Dataset, most: int) -> list[int]:
+    """Indices of frames to hold out: at least one, unless none is wanted."""
+    return pick_indices(len(dataset), min(most, max(1, len(dataset) // 4))) if most > 0 else []
 
 
 def _open(spec: str) -> Dataset:

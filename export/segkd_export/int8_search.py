@@ -38,7 +38,7 @@ class Int8Options:
     method: Method | Literal["auto"] = "auto"
     sensitivity: bool = False
     max_drop: float | None = None
-    min_agreement: float = 0.992
+    min_agreement: float = 0.995
 
     def reached_by(self, score: Score) -> bool:
         """Whether a graph is good enough."""

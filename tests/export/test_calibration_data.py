@@ -43,7 +43,9 @@ def test_frames_are_spread_and_held_out_ones_are_apart(workshop: Path, spec: str
 def test_unlabelled_frames_of_the_recipe_fill_up(workshop: Path, spec: str) -> None:
     recipe = parse_recipe({"data": {"train": f"{spec},frames=:4", "unlabelled": f"{spec},frames=4:"}})
     data = gather(workshop, recipe, count=64)
-    assert len(data.frames) == 11 and len(data.held_out) == 1
+    assert len(data.frames) == 9 and len(data.held_out) == 1 + 2
+    assert data.truth is not None and (data.truth[0] != 255).any()
+    assert all((truth == 255).all() for truth in data.truth[1:])
     assert len(gather(workshop, recipe, f"{spec},frames=:4", count=64).frames) == 3
 
 

@@ -91,7 +91,7 @@ class BatchType(click.ParamType):  # type: ignore[type-arg]  # older click canno
 @click.option(
     "--min-agreement",
     type=click.FloatRange(0, 1),
-    default=0.992,
+    default=0.995,
     show_default=True,
     help="Keep the worst layers in float until int8 agrees on this share of held-out pixels; 0 for never.",
 )
