@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import platform
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,45 +20,48 @@ def physical_cores() -> int:
     return max(1, len(cores))
 
 
-def describe_device() -> dict[str, Any]:
+def describe_device(root: Path = Path("/")) -> dict[str, Any]:
     """The machine and the state that latency depends on.
 
+    Args:
+        root: where the system's files are, but for those of the processor and its memory.
+
     Returns:
-        ``model`` (board or CPU), ``cpu``, ``cores``, ``platform``, ``memory_bytes``, ``l4t``, ``governor``,
-        ``clocks_locked``, ``cpu_mhz``, ``load_1min``, and ``jetpack``, ``sm``, ``cuda``, ``nvpmodel``, ``gpu_mhz``,
-        ``emc_mhz``, which are None here: a CPU has none of them.
+        ``model`` (board or CPU), ``cpu``, ``cores``, ``platform``, ``memory_bytes``, ``l4t``, ``jetpack``, ``sm``,
+        ``cuda``, ``nvpmodel`` (``id`` and ``name``), ``governor``, ``clocks_locked``, ``cpu_mhz``, ``gpu_mhz``,
+        ``emc_mhz``, ``load_1min``, and ``state``, everything that ``telemetry.read_state`` found; what the machine
+        does not have or tell is None.
     """
-    board = _read(Path("/proc/device-tree/model"))
+    # Not at the top: a cold start imports this module, and would count these imports.
+    from segkd_deploy.telemetry.state import read_state
+
+    state = read_state(root)
     cpu = _cpu_name()
+    mode = state.power_mode
     return {
-        "model": board or cpu,
+        "model": state.model or cpu,
         "cpu": cpu,
         "cores": physical_cores(),
         "platform": platform.platform(),
         "memory_bytes": _memory_bytes(),
-        "l4t": parse_l4t(_read(Path("/etc/nv_tegra_release"))),
-        "jetpack": None,
-        "sm": None,
-        "cuda": None,
-        "nvpmodel": None,
-        "governor": _frequency("scaling_governor", str),
-        "clocks_locked": _clocks_locked(),
-        "cpu_mhz": cpu_mhz(),
-        "gpu_mhz": None,
-        "emc_mhz": None,
+        "l4t": state.l4t,
+        "jetpack": state.jetpack,
+        "sm": state.sm,
+        "cuda": state.cuda,
+        "nvpmodel": None if mode is None else {"id": mode.id, "name": mode.name},
+        "governor": next((clock["governor"] for clock in state.clocks["cpu"]), None),
+        "clocks_locked": state.clocks_locked,
+        "cpu_mhz": state.clock_mhz("cpu") or cpu_mhz(),
+        "gpu_mhz": state.clock_mhz("gpu") or (state.gpu or {}).get("mhz"),
+        "emc_mhz": state.clock_mhz("emc"),
         "load_1min": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
+        "state": state.to_dict(),
     }
-
-
-def parse_l4t(release: str | None) -> str | None:
-    """The L4T version (``36.4.3``) in the text of ``/etc/nv_tegra_release``; None if it has none."""
-    match = re.search(r"# R(\d+) .*?REVISION: ([\d.]+)", release or "")
-    return f"{match[1]}.{match[2]}" if match else None
 
 
 def cpu_mhz() -> float | None:
     """The present clock of the first CPU."""
-    khz = _frequency("scaling_cur_freq", float)
+    khz = _read(Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_cur_freq"))
     if khz is not None:
         return float(khz) / 1000
     match = re.search(r"^cpu MHz\s*:\s*([\d.]+)", _read(Path("/proc/cpuinfo")) or "", re.MULTILINE)
@@ -77,16 +79,6 @@ def _read(path: Path) -> str | None:
         return path.read_text(encoding="utf-8", errors="replace").strip("\0 \n") or None
     except OSError:
         return None
-
-
-def _frequency(name: str, convert: Callable[[str], Any]) -> Any:
-    text = _read(Path("/sys/devices/system/cpu/cpu0/cpufreq") / name)
-    return None if text is None else convert(text)
-
-
-def _clocks_locked() -> bool | None:
-    lowest, highest = _frequency("scaling_min_freq", float), _frequency("scaling_max_freq", float)
-    return None if lowest is None or highest is None else bool(lowest == highest)
 
 
 def _cpu_name() -> str | None:

@@ -1,15 +1,12 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+from pathlib import Path
 
-from segkd_deploy.device import describe_device, parse_l4t, peak_rss_bytes, physical_cores
-
-
-def test_l4t_release_line() -> None:
-    line = "# R36 (release), REVISION: 4.3, GCID: 38968081, BOARD: generic, EABI: aarch64, DATE: Wed Jan  8 01:49:37"
-    assert parse_l4t(line) == "36.4.3"
-    assert parse_l4t("Ubuntu") is None
-    assert parse_l4t(None) is None
+from segkd_deploy.device import describe_device, peak_rss_bytes, physical_cores
+from tests.deploy.telemetry.trees import orin_nano
 
 
 def test_cores_are_those_that_this_process_may_use() -> None:
@@ -38,3 +35,20 @@ def test_description_has_every_field() -> None:
     assert {"model", "l4t", "jetpack", "sm", "cuda", "nvpmodel", "clocks_locked"} <= device.keys()
     assert {"gpu_mhz", "cpu_mhz", "emc_mhz", "governor", "cores", "platform"} <= device.keys()
     assert device["model"] and device["memory_bytes"] > 1 << 28
+
+
+def test_description_of_a_jetson(tmp_path: Path) -> None:
+    orin_nano(tmp_path)
+    device = describe_device(tmp_path)
+    assert device["model"] == "NVIDIA Jetson Orin Nano Engineering Reference Developer Kit Super"
+    assert (device["l4t"], device["jetpack"], device["sm"]) == ("36.4.3", "6.2", "8.7")
+    assert device["nvpmodel"] == {"id": 1, "name": "25W"}
+    assert (device["gpu_mhz"], device["emc_mhz"], device["cpu_mhz"]) == (306.0, 2133.0, 1190.4)
+    assert (device["governor"], device["clocks_locked"]) == ("schedutil", False)
+    assert device["state"]["power"]["rail"] == "VDD_IN"
+
+
+def test_a_cold_start_does_not_pay_for_telemetry() -> None:
+    code = "import sys, segkd_deploy.device; print([name for name in sys.modules if 'telemetry' in name])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
