@@ -22,12 +22,11 @@ LEASE_HELP = "Seconds that a device goes on without a word from here."
 @click.option("--provider", help="What the runtime runs on.")
 @click.option("--threads", type=click.IntRange(min=1), help="Threads inside an operator.")
 @click.option("--preset", help="As in segkd bench.")
-@click.option("--iterations", type=click.IntRange(min=1), help="As in segkd bench.")
-@click.option("--duration", type=click.FloatRange(min=0), help="As in segkd bench.")
+@click.option("--bench", metavar="OPTIONS", default="", help="More options of segkd bench, as in '--lock-clocks'.")
 @click.option("--devices", "devices_file", type=click.Path(path_type=Path), help="File that names devices.")
 @click.option("--accept-new-host-key", is_flag=True, help="Take and remember a host key that was never seen.")
 @click.option("--wait", "wait_s", type=click.FloatRange(min=0), default=0, help="Seconds to wait for a busy device.")
-@click.option("--lease", "lease_s", type=click.FloatRange(min=2), default=60, show_default=True, help=LEASE_HELP)
+@click.option("--lease", "lease_s", type=click.FloatRange(min=2), default=120, show_default=True, help=LEASE_HELP)
 @click.option("--timeout", "timeout_s", type=click.FloatRange(min=1), default=7200, show_default=True, help="Seconds.")
 @json_option
 def deploy(
@@ -37,6 +36,8 @@ def deploy(
     gates: Path | None,
     devices_file: Path | None,
     accept_new_host_key: bool,
+    preset: str | None,
+    bench: str,
     as_json: bool,
     **options: Any,
 ) -> None:
@@ -61,17 +62,11 @@ def deploy(
 
     opened = open_artifact(artifact)
     limits = Limits(*(options.pop(name) for name in ("lease_s", "wait_s", "timeout_s")))
-    bench = [
-        word
-        for name in ("preset", "iterations", "duration")
-        if (value := options.pop(name)) is not None
-        for word in (f"--{name}", str(value))
-    ]
     request = Request(
         opened,
         resolve_targets(targets, devices_file=devices_file, accept_new_host_key=accept_new_host_key),
         out,
-        bench=tuple(bench),
+        bench=(*([] if preset is None else ["--preset", preset]), *_split(bench)),
         gates=None if gates is None else load_gates(gates, opened.variants()),
         limits=limits,
         **options,
@@ -84,6 +79,17 @@ def deploy(
         _print(report)
     click.echo(f"written: {out}", err=True)
     raise SystemExit(report["exit_code"])
+
+
+def _split(words: str) -> list[str]:
+    import shlex
+
+    from segkd.errors import SegkdError
+
+    try:
+        return shlex.split(words)
+    except ValueError as error:
+        raise SegkdError(f"--bench {words!r}: {error}") from error
 
 
 def _print(report: dict[str, Any]) -> None:
