@@ -205,6 +205,8 @@ class Manifest(Part):
     reference: Reference | None = None
     calibration: Calibration | None = None
     """None without int8 variants."""
+    gates: dict[str, float] = Field(default_factory=dict)
+    """What ``segkd validate`` holds the graphs against instead of its own limits: the recipe's ``gates``."""
     tools: dict[str, str | None] = Field(default_factory=dict)
     """Versions of the libraries that made the graphs."""
     files: dict[RelativePath, Sha256]

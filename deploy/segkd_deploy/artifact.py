@@ -31,6 +31,8 @@ class Reference:
         margins: float16 (N, height, width), its largest minus its second largest logit.
         teacher: uint8 (N, height, width), labels of the teacher; None if there was none.
         ids: names of the frames.
+        logits: float16 (N, K, h, w), the source's, not upsampled; None in artifacts of older versions.
+        response: float32 (N,), how much they change at half the contrast; None in artifacts of older versions.
     """
 
     frames: NDArray[np.uint8]
@@ -39,6 +41,8 @@ class Reference:
     margins: NDArray[np.float16]
     teacher: NDArray[np.uint8] | None
     ids: list[str]
+    logits: NDArray[np.float16] | None = None
+    response: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True)
@@ -135,6 +139,10 @@ class Artifact:
             margins=self._array("margins", np.dtype(np.float16), size),
             teacher=self._array("teacher", label, size) if "teacher" in recorded.files else None,
             ids=recorded.ids if isinstance(recorded.ids, list) else list(read_json(self.folder / recorded.ids)),
+            logits=self._array("logits", np.dtype(np.float16), (len(self.class_names), None, None))
+            if "logits" in recorded.files
+            else None,
+            response=self._array("response", np.dtype(np.float32), ()) if "response" in recorded.files else None,
         )
 
     def _recorded(self) -> RecordedReference:
@@ -143,7 +151,8 @@ class Artifact:
             raise SegkdError(f"{self.folder}: the artifact has no reference frames; export it again with --reference 8")
         return recorded
 
-    def _array(self, key: str, dtype: np.dtype[Any], shape: tuple[int, ...]) -> NDArray[Any]:
+    def _array(self, key: str, dtype: np.dtype[Any], shape: tuple[int | None, ...]) -> NDArray[Any]:
+        """A recorded array; a side of ``shape`` that is None may have any length."""
         recorded = self._recorded()
         if key not in recorded.files:
             raise SegkdError(f"{self.folder}: the manifest's reference has no {key!r}; export it again")
@@ -152,7 +161,10 @@ class Artifact:
             raise SegkdError(f"{self.folder}: {name} has no hash in the manifest; export it again")
         array: NDArray[Any] = np.load(self.folder / name, allow_pickle=False)
         expected = (recorded.count, *shape)
-        if array.dtype != dtype or array.shape != expected:
+        fits = len(array.shape) == len(expected) and all(
+            wanted in (None, found) for found, wanted in zip(array.shape, expected, strict=True)
+        )
+        if array.dtype != dtype or not fits:
             raise SegkdError(
                 f"{self.folder / name}: expected {dtype} {expected}, found {array.dtype} {array.shape}; export it again"
             )

@@ -1,285 +1,212 @@
-"""Measuring latency: real frames, a warm-up, the tail kept, and what the machine was like."""
+"""One measurement of one graph: latency, throughput, memory, cold start, energy, and whether to believe it."""
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
-import gc
-import os
-import statistics
-import time
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from segkd.errors import SegkdError
 from segkd_deploy.artifact import Artifact
+from segkd_deploy.bench_report import describe_artifact, describe_method, describe_results
 from segkd_deploy.cold_start import measure_cold_start
-from segkd_deploy.device import cpu_mhz, describe_device
+from segkd_deploy.device import cpu_mhz, describe_device, physical_cores
 from segkd_deploy.evidence import SCHEMA
-from segkd_deploy.latency import coefficient_of_variation, drift, summarise
-from segkd_deploy.runners import Runner, open_runner
+from segkd_deploy.measure import Timing, judge, measure
+from segkd_deploy.memory import MemoryProbe, describe_memory
+from segkd_deploy.onnx_profile import nodes_per_provider
+from segkd_deploy.peak_flops import count_flops, describe_compute, measure_peak
+from segkd_deploy.presets import PRESETS, Settings
+from segkd_deploy.run_options import RunOptions
+from segkd_deploy.runners import RunnerSpec
+from segkd_deploy.scenarios import Calls, Scenario
+from segkd_deploy.scenarios.single_stream import SingleStream
+from segkd_deploy.sweep import sweep_points
+from segkd_deploy.watch import Watch
 
-UNSTABLE_VARIATION = 0.05
-WARNING_DRIFT = 0.03
-# Fewer values than this give a 99th percentile that is not 99 % certain (MLPerf's early stopping rule).
-P99_ITERATIONS = 662
-
-STAGES = ("pre", "h2d", "compute", "d2h", "post")
-POWER_FIELDS = ("rail", "idle_w", "mean_w", "max_w", "samples", "energy_mj_per_frame", "net_energy_mj_per_frame")
-THERMAL_FIELDS = ("start_c", "max_c", "throttled", "events")
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How long to measure; every pair of bounds holds at once: at least the iterations *and* the seconds.
-
-    Attributes:
-        preset: the name of the preset these come from.
-        iterations: timed iterations.
-        duration_s: timed seconds.
-        warmup_iterations: iterations before the timed ones.
-        warmup_s: seconds before the timed ones.
-        max_drift: a larger rise of the median from the first to the last quarter makes the measurement invalid;
-            None only warns: over a few seconds a shared machine drifts by itself.
-        cold_starts: fresh processes.
-    """
-
-    preset: str
-    iterations: int
-    duration_s: float
-    warmup_iterations: int
-    warmup_s: float
-    max_drift: float | None
-    cold_starts: int
-
-
-PRESETS: dict[str, Settings] = {
-    "quick": Settings("quick", 50, 2.0, 10, 0.5, None, 3),
-    "standard": Settings("standard", P99_ITERATIONS, 60.0, 50, 2.0, WARNING_DRIFT, 5),
-}
+# The peak takes this long, or as long as the timed calls if they take less.
+PEAK_S = 1.0
 
 
 @dataclass(frozen=True)
-class Timing:
-    """What ``measure`` measured.
+class Plan:
+    """What is measured.
 
     Attributes:
-        latencies_ns: of every timed call, in order.
-        batch: frames per call.
-        warmup_iterations: calls before the timed ones.
-        warmup_s: how long they took.
-        duration_s: wall time of the timed calls and what lies between them.
-        stages_ms: mean of every stage that the runtime can tell apart.
+        settings: how long.
+        options: with what.
+        scenario: how frames come.
+        sweep: axis of ``sweep.AXES`` -> values; every combination is measured after the options' own.
+        peak: whether to measure the device's peak for comparison.
+        telemetry: whether to sample power, heat and throttling.
+        lock_clocks: whether to lock the clocks meanwhile.
+        root: where the system's files are.
     """
 
-    latencies_ns: list[int]
-    batch: int
-    warmup_iterations: int
-    warmup_s: float
-    duration_s: float
-    stages_ms: dict[str, float]
+    settings: Settings = PRESETS["quick"]
+    options: RunOptions = field(default_factory=RunOptions)
+    scenario: Scenario = field(default_factory=SingleStream)
+    sweep: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    peak: bool = True
+    telemetry: bool = True
+    lock_clocks: bool = False
+    root: Path = Path("/")
 
 
-def measure(
-    runner: Runner,
-    frames: NDArray[np.uint8],
-    *,
-    iterations: int,
-    duration_s: float,
-    warmup_iterations: int = 10,
-    warmup_s: float = 0.5,
-) -> Timing:
-    """Time ``runner.infer`` on frames in turn, with the garbage collector off.
+@dataclass(frozen=True)
+class Point:
+    """One timed configuration.
 
-    Args:
-        runner: an open runner.
-        frames: uint8, at least one, of the shape ``runner.spec.frames_shape(N)``.
-        iterations: time at least this many calls ...
-        duration_s: ... and at least this many seconds.
-        warmup_iterations: at least this many calls before ...
-        warmup_s: ... and at least this many seconds.
-
-    Raises:
-        SegkdError: without frames or iterations, or for frames that the runner refuses.
+    Attributes:
+        timing: what was measured.
+        used: what the runner says of itself.
+        taken: memory, from ``MemoryProbe``.
+        power: the ``power`` object.
+        thermal: the ``thermal`` object.
+        invalid: why it must not be used.
+        warnings: what to know when using it.
     """
-    if not len(frames) or iterations < 1:
-        raise SegkdError(f"expected at least one frame and one iteration, got {len(frames)} and {iterations}")
-    batch = runner.spec.batch or 1
-    batches = [
-        np.ascontiguousarray(frames.take(range(start, start + batch), axis=0, mode="wrap"))
-        for start in range(0, len(frames), batch)
-    ]
-    out = np.empty(runner.spec.labels_shape(batch), np.uint8)
-    collecting = gc.isenabled()
-    gc.collect()
-    gc.disable()
-    try:
-        warm_ns, _, warm_s = _repeat(runner, batches, out, warmup_iterations, warmup_s)
-        latencies_ns, stages, wall_s = _repeat(runner, batches, out, iterations, duration_s)
-    finally:
-        if collecting:
-            gc.enable()
-    means = {name: statistics.fmean(stage[name] for stage in stages) for name in (stages[0] if stages else {})}
-    return Timing(latencies_ns, batch, len(warm_ns), warm_s, wall_s, means)
 
-
-def _repeat(
-    runner: Runner, batches: list[NDArray[np.uint8]], out: NDArray[np.uint8], iterations: int, duration_s: float
-) -> tuple[list[int], list[dict[str, float]], float]:
-    latencies_ns: list[int] = []
-    stages: list[dict[str, float]] = []
-    clock = time.perf_counter_ns
-    start_ns = clock()
-    deadline_ns = start_ns + int(duration_s * 1e9)
-    while len(latencies_ns) < iterations or clock() < deadline_ns:
-        frames = batches[len(latencies_ns) % len(batches)]
-        before_ns = clock()
-        runner.infer(frames, out)
-        latencies_ns.append(clock() - before_ns)
-        stages.append(runner.last_stages_ms)
-    return latencies_ns, stages, (clock() - start_ns) / 1e9
-
-
-def judge(latencies_ns: Sequence[int], settings: Settings) -> tuple[list[str], list[str]]:
-    """Why a measurement must not be used, and what to know when using it.
-
-    Returns:
-        Reasons that make it invalid, and warnings.
-    """
-    invalid, warnings = [], []
-    if len(latencies_ns) < settings.iterations:
-        invalid.append(f"{len(latencies_ns)} iterations, {settings.iterations} were asked for")
-    change = drift(latencies_ns)
-    if settings.max_drift is not None and change > settings.max_drift:
-        invalid.append(
-            f"the median rose by {change:.1%} from the first to the last quarter, above {settings.max_drift:.0%}"
-        )
-    elif abs(change) > WARNING_DRIFT:
-        warnings.append(f"the median changed by {change:+.1%} from the first to the last quarter")
-    variation = coefficient_of_variation(latencies_ns)
-    if variation > UNSTABLE_VARIATION:
-        warnings.append(f"unstable: standard deviation is {variation:.1%} of the mean, above {UNSTABLE_VARIATION:.0%}")
-    if len(latencies_ns) < P99_ITERATIONS:
-        warnings.append(f"p99 of {len(latencies_ns)} iterations is uncertain; {P99_ITERATIONS} make it 99 % certain")
-    return invalid, warnings
+    timing: Timing
+    used: dict[str, Any]
+    taken: dict[str, int | None]
+    power: dict[str, Any]
+    thermal: dict[str, Any]
+    invalid: list[str]
+    warnings: list[str]
 
 
 def bench_artifact(
-    artifact: Artifact,
-    variant: str,
-    settings: Settings,
-    *,
-    runtime: str = "onnxruntime",
-    provider: str = "cpu",
-    threads: int | None = None,
-) -> dict[str, Any]:
-    """Measure one variant of an artifact on this machine.
+    artifact: Artifact, variant: str, plan: Plan, say: Callable[[str], None] | None = None
+) -> tuple[dict[str, Any], Calls]:
+    """Measure one variant of an artifact on this machine; its reference frames are the input.
 
     Args:
-        artifact: the artifact; its reference frames are the input.
+        artifact: the artifact.
         variant: a variant of its manifest.
-        settings: how long to measure.
-        runtime: a key of ``RUNNERS``.
-        provider: the runtime's provider.
-        threads: threads inside an operator; None for one per physical core.
+        plan: what is measured.
+        say: is told what begins; nothing is said while calls are timed.
 
     Returns:
-        The content of ``bench.json``; fields that this runtime or machine does not have are None.
+        The content of ``bench.json`` without ``raw`` (fields that this runtime or machine does not have are None), and
+        the timed calls, for ``write_bench``.
 
     Raises:
-        SegkdError: for an unknown variant or runtime.
+        SegkdError: for an unknown variant or runtime, or options that do not fit the graph.
         BackendMissing: if the runtime or provider is not there.
     """
-    graph, spec = artifact.graph(variant), artifact.spec()
-    device = describe_device()
-    with open_runner(graph, runtime, provider=provider, threads=threads, spec=spec) as runner:
-        used = runner.describe()
-        timing = measure(
-            runner,
-            artifact.frames(),
-            iterations=settings.iterations,
-            duration_s=settings.duration_s,
-            warmup_iterations=settings.warmup_iterations,
-            warmup_s=settings.warmup_s,
-        )
-    device |= {"cpu_mhz_after": cpu_mhz(), "sm": used.get("sm"), "cuda": used.get("cuda_runtime")}
-    cold = measure_cold_start(
-        graph, spec, runtime=runtime, provider=provider, threads=threads, repetitions=settings.cold_starts
-    )
-    invalid, warnings = judge(timing.latencies_ns, settings)
+    say = say or (lambda line: None)
+    graph, spec, settings = artifact.graph(variant), artifact.spec(), plan.settings
+    points = sweep_points(plan.options, plan.sweep)
+    device = describe_device(plan.root)
+    gpu = plan.options.gpu_index or 0
+    with Watch(sample=plan.telemetry, lock_clocks=plan.lock_clocks, gpu=gpu, root=plan.root) as watch:
+        say(f"{variant}: warm-up, at least {settings.iterations} calls and {settings.duration_s:g} s")
+        point = _measure_point(artifact, variant, plan, plan.options, watch)
+        compute, warnings = _compute(artifact, variant, plan, point)
+        swept = []
+        for options in points:
+            say(f"{variant}: {_named(options, plan.sweep)}")
+            swept.append(_swept(artifact, variant, plan, options, watch))
+        say(f"{variant}: {settings.cold_starts} cold starts")
+        cold = measure_cold_start(graph, spec, repetitions=settings.cold_starts, **dataclasses.asdict(plan.options))
+    used, engine = {**point.used, "nodes": _nodes(graph, spec, plan.options)}, point.used.get("engine", {})
+    if used["nodes"] is not None and len(used["nodes"]) > 1:
+        warnings.append(f"not all nodes run on {used['provider']}: {used['nodes']}")
+    # What the runner knows of its GPU wins; without one the machine's own word stays.
+    device |= {"cpu_mhz_after": cpu_mhz(), "clocks_locked_by_segkd": plan.lock_clocks}
+    device |= {name: used[key] for name, key in (("sm", "sm"), ("cuda", "cuda_runtime")) if used.get(key) is not None}
     if device["load_1min"] is not None and device["load_1min"] > device["cores"]:
         warnings.append(f"load {device['load_1min']} on {device['cores']} cores: other processes compete")
-    return {
+    report = {
         "schema": SCHEMA,
         "created": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-        "artifact": _artifact(artifact, variant),
+        "artifact": describe_artifact(artifact, variant),
         "runtime": used,
         "device": device,
-        "method": _method(timing, settings, cuda_graph=bool(used.get("cuda_graph"))),
-        **_results(timing),
-        **_resources(cold, used.get("engine", {})),
-        "valid": not invalid,
-        "invalid_reasons": invalid,
-        "warnings": warnings,
-        "latencies_ns": timing.latencies_ns,
-    }
-
-
-def _artifact(artifact: Artifact, variant: str) -> dict[str, Any]:
-    record = artifact.manifest.variant(variant)
-    return {
-        "path": record.file,
-        "variant": variant,
-        "manifest_sha256": artifact.manifest_sha256,
-        "sha256": record.sha256,
-        "precision": record.precision,
-        "opset": record.opset,
-        "bytes": record.bytes,
-    }
-
-
-def _results(timing: Timing) -> dict[str, Any]:
-    return {
-        "latency_ms": summarise(timing.latencies_ns),
-        "stages_ms": {name: timing.stages_ms.get(name) for name in STAGES},
-        "throughput_fps": len(timing.latencies_ns) * timing.batch / timing.duration_s,
-        "variation": coefficient_of_variation(timing.latencies_ns),
-        "drift": drift(timing.latencies_ns),
-    }
-
-
-def _resources(cold: dict[str, Any], engine: dict[str, Any]) -> dict[str, Any]:
-    """Cold start and memory (bytes); what belongs to sensors is None, and to engines where there is none."""
-    return {
+        "method": describe_method(point.timing, settings, plan.scenario, used),
+        **describe_results(point.timing, plan.scenario),
+        "compute": compute,
         "load": {**cold, **{name: engine.get(name) for name in ("deserialize_ms", "context_ms", "build_s")}},
-        "memory": {
-            "engine_bytes": engine.get("bytes"),
-            "device_bytes": engine.get("device_bytes"),
-            "rss_peak": cold["rss_peak_bytes"],
-            "ram_delta": None,
-        },
-        "power": dict.fromkeys(POWER_FIELDS),
-        "thermal": dict.fromkeys(THERMAL_FIELDS),
+        "memory": describe_memory(engine, point.taken, cold["rss_peak_bytes"]),
+        "power": point.power,
+        "thermal": point.thermal,
+        "sweep": swept,
+        "valid": not point.invalid,
+        "invalid_reasons": point.invalid,
+        "warnings": [*point.warnings, *warnings],
+        "latencies_ns": point.timing.latencies_ns,
     }
+    return report, point.timing.calls
 
 
-def _method(timing: Timing, settings: Settings, *, cuda_graph: bool) -> dict[str, Any]:
+def _measure_point(artifact: Artifact, variant: str, plan: Plan, options: RunOptions, watch: Watch) -> Point:
+    spec, batch_range = artifact.spec(), artifact.manifest.input.batch_range
+    batch = options.batch or plan.scenario.batch(spec, batch_range)
+    if batch_range is not None and not batch_range[0] <= batch <= batch_range[1]:
+        raise SegkdError(f"batch: the artifact takes {batch_range[0]} to {batch_range[1]} frames per call, got {batch}")
+    options = dataclasses.replace(options, batch=batch)
+    memory = MemoryProbe(options)
+    with options.open(artifact.graph(variant), spec) as runner:
+        used = runner.describe()
+        timing = measure(runner, artifact.frames(), plan.settings, plan.scenario, batch)
+        taken = memory.taken()
+    power, thermal, throttled, uncertain = watch.seen(timing)
+    invalid, warnings = judge(timing, plan.settings, plan.scenario)
+    return Point(timing, used, taken, power, thermal, [*invalid, *throttled], [*warnings, *uncertain])
+
+
+def _compute(artifact: Artifact, variant: str, plan: Plan, point: Point) -> tuple[dict[str, Any], list[str]]:
+    """The ``compute`` object, and a warning if the peak could not be measured."""
+    record = artifact.manifest.variant(variant)
+    flops, source = getattr(record, "flops", None) or getattr(artifact.manifest, "flops", None), "manifest"
+    if flops is None:
+        flops, source = count_flops(artifact.graph(variant), artifact.spec()), "graph"
+    peak: dict[str, Any] = {}
+    warnings = []
+    if plan.peak and flops is not None:
+        try:
+            seconds = min(PEAK_S, plan.settings.duration_s)
+            # The peak's graph has no logits.
+            peak = measure_peak(dataclasses.replace(plan.options, decoder="auto"), record.precision, seconds)
+        except SegkdError as error:
+            warnings.append(f"the device's peak could not be measured: {error}")
+    stages = point.timing.calls.stages()
+    compute_ms = (
+        stages["compute"].tolist()
+        if "compute" in stages
+        else [value / 1e6 for value in point.timing.calls.services_ns()]
+    )
+    return describe_compute(flops, source, point.timing.batch, compute_ms, peak), warnings
+
+
+def _nodes(graph: Path, spec: RunnerSpec, options: RunOptions) -> dict[str, int] | None:
+    """Nodes per provider, where they may be shared; TensorRT's provider would build its engine again to tell."""
+    if options.runtime != "onnxruntime" or options.provider in {"cpu", "tensorrt"}:
+        return None
+    return nodes_per_provider(graph, spec, options.provider, options.threads or physical_cores())
+
+
+def _swept(artifact: Artifact, variant: str, plan: Plan, options: RunOptions, watch: Watch) -> dict[str, Any]:
+    """A point of a sweep, for ``bench.json``."""
+    point = _measure_point(artifact, variant, plan, options, watch)
+    results = describe_results(point.timing, plan.scenario)
     return {
-        "scenario": "single_stream",
-        "batch": timing.batch,
-        "warmup_s": timing.warmup_s,
-        "warmup_iterations": timing.warmup_iterations,
-        "duration_s": timing.duration_s,
-        "iterations": len(timing.latencies_ns),
-        "clock": "perf_counter",
-        "includes_transfers": True,
-        "includes_preprocess": False,
-        "cuda_graph": cuda_graph,
-        "spin_wait": None,
-        "percentile": "nearest-rank",
-        "cpu_affinity": sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None,
-        "settings": asdict(settings),
+        "batch": point.timing.batch,
+        "threads": point.used.get("threads"),
+        **{name: results[name] for name in ("latency_ms", "throughput_fps", "variation", "drift")},
+        plan.scenario.name: results[plan.scenario.name],
+        "energy_mj_per_frame": point.power["energy_mj_per_frame"],
+        "ram_delta": point.taken["ram_delta"],
+        "device_taken_bytes": point.taken["device_taken_bytes"],
+        "valid": not point.invalid,
+        "invalid_reasons": point.invalid,
+        "warnings": point.warnings,
     }
+
+
+def _named(options: RunOptions, axes: Mapping[str, Sequence[int]]) -> str:
+    return ", ".join(f"{name} {getattr(options, name)}" for name in axes)

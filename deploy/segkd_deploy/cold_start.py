@@ -1,20 +1,20 @@
 """Cold start: how long a fresh process takes to its first labels, and how much memory it ever holds.
 
-``python -m segkd_deploy.cold_start GRAPH --input 1x512x1024`` is one measurement; it prints JSON. Nothing that the
-measurement counts is imported before its clock starts.
+The child's clock starts before its first import, and the parent's before the child exists; both stop at the first
+labels. Nothing but ``sys`` and ``time`` is imported at the top, so that everything a product imports is counted.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import subprocess
 import sys
 import time
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+    from typing import Any
+
     from segkd_deploy.runners.base import RunnerSpec
 
 # What a runtime's users import, and the extra that brings it; its import is part of the cold start.
@@ -24,104 +24,89 @@ LIBRARIES: dict[str, tuple[str, str]] = {
     "tensorrt_rtx": ("tensorrt_rtx", "rtx"),
 }
 
-# Stands for any number of frames per call.
-ANY = "any"
-
 # Allocators reach their final size in the first calls; the peak is read after these.
 SETTLING_CALLS = 3
 
-TIMES = ("import_ms", "session_ms", "first_infer_ms", "total_ms", "process_ms")
+TIMES = ("import_ms", "session_ms", "first_infer_ms", "total_ms", "outside_ms", "process_ms")
+
+_LABELLED = "labelled"
+_CHILD = "import time; start_s = time.perf_counter(); from segkd_deploy.cold_start import main; main(start_s)"
 
 
 def measure_once(
-    graph: Path,
-    shape: tuple[int | None, int, int],
-    *,
-    runtime: str,
-    provider: str,
-    threads: int | None,
-    color: str = "RGB",
-    labels_px: tuple[int, int] | None = None,
+    graph: str, spec: dict[str, Any], options: dict[str, Any], start_s: float, labelled: str
 ) -> dict[str, Any]:
     """Load a graph and label one batch, in this process, which should be a fresh one.
 
     Args:
         graph: the graph's file.
-        shape: batch (None when any number goes: one frame is labelled), height and width in pixels.
-        runtime: a key of ``RUNNERS``.
-        provider: the runtime's provider.
-        threads: threads inside an operator.
-        color: what a frame holds; see ``RunnerSpec``.
-        labels_px: height and width of the labels; None for the frame's.
+        spec: fields of ``RunnerSpec``.
+        options: fields of ``RunOptions``; when the graph takes any number of frames, ``batch`` are labelled, or one.
+        start_s: when this process began, by ``time.perf_counter``.
+        labelled: written to standard output at the first labels.
 
     Returns:
         ``import_ms`` (numpy, the runner and the runtime's library), ``session_ms``, ``first_infer_ms``,
-        ``total_ms`` (their sum), and ``rss_peak_bytes`` (None where the system does not tell).
+        ``total_ms``, their sum, and ``rss_peak_bytes``.
     """
-    start_s = time.perf_counter()
+    from pathlib import Path
+
     import numpy as np
 
     from segkd.errors import import_extra
-    from segkd_deploy.device import peak_rss_bytes
-    from segkd_deploy.runners import RunnerSpec, open_runner
+    from segkd_deploy.run_options import RunOptions
+    from segkd_deploy.runners import RunnerSpec
 
-    import_extra(*LIBRARIES[runtime])
+    chosen, shapes = RunOptions(**options), RunnerSpec(**spec)
+    import_extra(*LIBRARIES[chosen.runtime])
+    runner = chosen.open(Path(graph), shapes)  # imports the runner's module; the session opens below
+    frames_shape = shapes.frames_shape(shapes.batch or chosen.batch or 1)
+    frames = (np.arange(int(np.prod(frames_shape))) % 251).astype(np.uint8).reshape(frames_shape)
     imported_s = time.perf_counter()
-    spec = RunnerSpec(*shape, 256, color=color, labels_px=labels_px)
-    frames_shape = spec.frames_shape(shape[0] or 1)
-    options: dict[str, Any] = {"provider": provider, "threads": threads, "spec": spec}
-    with open_runner(graph, runtime, **options) as runner:
+    with runner:
         opened_s = time.perf_counter()
-        frames = (np.arange(int(np.prod(frames_shape))) % 251).astype(np.uint8).reshape(frames_shape)
-        ready_s = time.perf_counter()
         runner.infer(frames)
         labelled_s = time.perf_counter()
+        print(labelled, flush=True)
         for _ in range(SETTLING_CALLS):
             runner.infer(frames)
+        from segkd_deploy.device import peak_rss_bytes
+
         rss_peak_bytes = peak_rss_bytes()
-    import_ms, session_ms = 1e3 * (imported_s - start_s), 1e3 * (opened_s - imported_s)
-    first_infer_ms = 1e3 * (labelled_s - ready_s)
     return {
-        "import_ms": import_ms,
-        "session_ms": session_ms,
-        "first_infer_ms": first_infer_ms,
-        "total_ms": import_ms + session_ms + first_infer_ms,
+        "import_ms": 1e3 * (imported_s - start_s),
+        "session_ms": 1e3 * (opened_s - imported_s),
+        "first_infer_ms": 1e3 * (labelled_s - opened_s),
+        "total_ms": 1e3 * (labelled_s - start_s),
         "rss_peak_bytes": rss_peak_bytes,
     }
 
 
-def measure_cold_start(
-    graph: Path,
-    spec: RunnerSpec,
-    *,
-    runtime: str = "onnxruntime",
-    provider: str = "cpu",
-    threads: int | None = None,
-    repetitions: int = 3,
-) -> dict[str, Any]:
-    """Measure in fresh processes, one after the other.
+def measure_cold_start(graph: Path, spec: RunnerSpec, *, repetitions: int = 3, **options: Any) -> dict[str, Any]:
+    """Measure in fresh processes, one after the other; files that were read before come from memory.
 
     Args:
         graph: the graph's file.
         spec: its shapes.
-        runtime: a key of ``RUNNERS``.
-        provider: the runtime's provider.
-        threads: threads inside an operator.
         repetitions: how many processes.
+        options: of ``RunOptions``.
 
     Returns:
-        The median of every time of ``TIMES`` (``process_ms`` also counts starting Python and ending it),
-        the largest ``rss_peak_bytes``, ``repetitions`` and ``samples``, the single measurements.
+        The median of every time of ``TIMES``: those of ``measure_once``; ``outside_ms``, from the creation of the
+        process to its first labels as this process sees it, so Python's own start counts; ``process_ms``, until the
+        process has ended. Also the largest ``rss_peak_bytes``, ``repetitions`` and ``samples``, each measurement.
 
     Raises:
         SegkdError: if a process fails, with the last line it wrote.
     """
+    import json
     import statistics
+    from dataclasses import asdict
 
-    command = [sys.executable, "-m", "segkd_deploy.cold_start", str(graph), "--runtime", runtime]
-    command += ["--provider", provider, "--input", f"{spec.batch or ANY}x{spec.height_px}x{spec.width_px}"]
-    command += ["--color", spec.color] + ([] if threads is None else ["--threads", str(threads)])
-    command += [] if spec.labels_px is None else ["--labels", "x".join(map(str, spec.labels_px))]
+    from segkd_deploy.run_options import RunOptions
+
+    request = {"graph": str(graph), "spec": asdict(spec), "options": asdict(RunOptions(**options))}
+    command = [sys.executable, "-c", _CHILD, json.dumps(request)]
     samples = [_run_child(command) for _ in range(repetitions)]
     peaks = [sample["rss_peak_bytes"] for sample in samples if sample["rss_peak_bytes"] is not None]
     return {
@@ -132,39 +117,33 @@ def measure_cold_start(
     }
 
 
-def _run_child(command: list[str]) -> dict[str, Any]:
+def _run_child(command: Sequence[str]) -> dict[str, Any]:
+    import json
+    import subprocess
+    import tempfile
+
     from segkd.errors import SegkdError
 
-    start_s = time.perf_counter()
-    child = subprocess.run(command, capture_output=True, text=True, check=False)
-    process_ms = 1e3 * (time.perf_counter() - start_s)
-    if child.returncode:
-        last = (child.stderr.strip().splitlines() or ["no message"])[-1]
+    with tempfile.TemporaryFile("w+", encoding="utf-8") as errors:
+        start_s = time.perf_counter()
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True) as child:
+            assert child.stdout is not None
+            # Libraries may write lines of their own.
+            lines = iter(child.stdout.readline, "")
+            seen = next((line for line in lines if line.strip() == _LABELLED), None)
+            outside_ms = 1e3 * (time.perf_counter() - start_s)
+            rest = list(lines)
+        process_ms = 1e3 * (time.perf_counter() - start_s)
+        errors.seek(0)
+        last = (errors.read().strip().splitlines() or ["no message"])[-1]
+    if child.returncode or seen is None:
         raise SegkdError(f"the cold start process ended with exit code {child.returncode}: {last}")
-    sample: dict[str, Any] = json.loads(child.stdout)
-    return {**sample, "process_ms": process_ms}
+    sample: dict[str, Any] = json.loads(rest[-1])
+    return {**sample, "outside_ms": outside_ms, "process_ms": process_ms}
 
 
-def main() -> None:
-    """One measurement, as JSON on standard output."""
-    parser = argparse.ArgumentParser(prog="python -m segkd_deploy.cold_start", description=__doc__)
-    parser.add_argument("graph", type=Path)
-    parser.add_argument("--input", required=True, metavar="BATCHxHEIGHTxWIDTH")
-    parser.add_argument("--color", default="RGB")
-    parser.add_argument("--labels", metavar="HEIGHTxWIDTH")
-    parser.add_argument("--runtime", choices=sorted(LIBRARIES), default="onnxruntime")
-    parser.add_argument("--provider", default="cpu")
-    parser.add_argument("--threads", type=int)
-    arguments = parser.parse_args()
-    batch, height_px, width_px = arguments.input.split("x")
-    options = {"runtime": arguments.runtime, "provider": arguments.provider, "threads": arguments.threads}
-    if arguments.labels is not None:
-        labels_height_px, labels_width_px = (int(part) for part in arguments.labels.split("x"))
-        options["labels_px"] = (labels_height_px, labels_width_px)
-    options["color"] = arguments.color
-    shape = (None if batch == ANY else int(batch), int(height_px), int(width_px))
-    print(json.dumps(measure_once(arguments.graph, shape, **options)))
+def main(start_s: float) -> None:
+    """One measurement in this process: a request as JSON in the first argument, the result as the last line."""
+    import json
 
-
-if __name__ == "__main__":
-    main()
+    print(json.dumps(measure_once(**json.loads(sys.argv[1]), start_s=start_s, labelled=_LABELLED)))

@@ -76,6 +76,7 @@ def evaluate_graph(
     dataset: Dataset,
     class_names: Sequence[str],
     progress: Callable[[int], None] = lambda images: None,
+    each: Callable[[NDArray[np.uint8], NDArray[np.uint8]], None] = lambda labels, truth: None,
 ) -> ConfusionMatrix:
     """Score a graph on a whole data set.
 
@@ -87,6 +88,7 @@ def evaluate_graph(
         dataset: a data set with masks and the graph's classes.
         class_names: the graph's classes.
         progress: called after every batch with the number of its images.
+        each: called with labels and truth of each image, (height, width) of the truth.
 
     Raises:
         SegkdError: if the data set has other classes or no masks, or a file cannot be read.
@@ -103,6 +105,8 @@ def evaluate_graph(
         samples = [dataset.read(index) for index in range(start, min(start + batch, len(dataset)))]
         frames = np.stack([frame_of(sample.image, runner.spec) for sample in samples])
         for sample, labels in zip(samples, label_frames(runner, frames), strict=True):
-            matrix.update(resize_labels(crop_content(labels, runner.spec), *sample.mask.shape), sample.mask)
+            fitted = resize_labels(crop_content(labels, runner.spec), *sample.mask.shape)
+            matrix.update(fitted, sample.mask)
+            each(fitted, sample.mask)
         progress(len(samples))
     return matrix

@@ -11,6 +11,9 @@ from segkd.errors import SegkdError
 
 PERCENTILES: dict[str, float] = {"p50": 50.0, "p90": 90.0, "p95": 95.0, "p99": 99.0, "p99_9": 99.9}
 
+# Of the early stopping estimates.
+CONFIDENCE = 0.99
+
 
 def percentile(values: Sequence[float], percent: float) -> float:
     """The nearest-rank percentile: the smallest value that at least ``percent`` % of the values do not exceed.
@@ -70,3 +73,46 @@ def drift(latencies_ns: Sequence[int]) -> float:
         return math.nan
     first, last = np.median(latencies_ns[:quarter]), np.median(latencies_ns[-quarter:])
     return float(last / first - 1) if first else math.nan
+
+
+def early_stopping_rank(count: int, percent: float, confidence: float = CONFIDENCE) -> int | None:
+    """How many of the largest values MLPerf's early stopping sets aside, less one.
+
+    Of ``count`` independent values the number above the true percentile is binomial. The rank is the largest t for
+    which "at most t of them" has a probability of at most ``1 - confidence``; the t-th largest value is then, with
+    that confidence, no smaller than the true percentile.
+
+    Args:
+        count: number of values.
+        percent: above 0, below 100.
+        confidence: probability that the estimate is not too small.
+
+    Returns:
+        The rank, at least 1; None if there are too few values (p90: 64, p99: 662, p99.9: 6636).
+
+    Source: MLPerf Inference rules, appendix "Early Stopping Criterion", with tolerance d = 0, which defines it through
+    the incomplete beta function; the tail of the binomial is the same number.
+    """
+    log_above, log_below = math.log(1 - percent / 100), math.log(percent / 100)
+    tail, rank = 0.0, -1
+    for above in range(count + 1):
+        ways = math.lgamma(count + 1) - math.lgamma(above + 1) - math.lgamma(count - above + 1)
+        tail += math.exp(ways + above * log_above + (count - above) * log_below)
+        if tail > 1 - confidence:
+            break
+        rank = above
+    return rank if rank >= 1 else None
+
+
+def early_stopping(latencies_ns: Sequence[int]) -> dict[str, float | None]:
+    """Percentiles in milliseconds that are, with 99 % confidence, not too small.
+
+    Returns:
+        ``confidence`` and, for ``p90``, ``p99`` and ``p99_9``, the estimate; None where there are too few values.
+    """
+    ordered = sorted(latencies_ns)
+    result: dict[str, float | None] = {"confidence": CONFIDENCE}
+    for name in ("p90", "p99", "p99_9"):
+        rank = early_stopping_rank(len(ordered), PERCENTILES[name])
+        result[name] = None if rank is None else ordered[-rank] / 1e6
+    return result

@@ -135,18 +135,18 @@ def _content(said: dict[str, str]) -> tuple[int, int, int, int] | None:
     return top, left, height, width
 
 
-def _fields(view: memoryview) -> Iterator[tuple[int, int | memoryview]]:
+def wire_fields(view: memoryview) -> Iterator[tuple[int, int | memoryview]]:
     """Field number and value of each field of a message; length-delimited ones as views."""
     at = 0
     while at < len(view):
-        key, at = _varint(view, at)
+        key, at = wire_varint(view, at)
         number, kind = key >> 3, key & 7
         if kind == _VARINT:
-            value, at = _varint(view, at)
+            value, at = wire_varint(view, at)
             yield number, value
             continue
         if kind == _BYTES:
-            size, at = _varint(view, at)
+            size, at = wire_varint(view, at)
         elif kind in (_FIXED64, _FIXED32):
             size = 8 if kind == _FIXED64 else 4
         else:
@@ -157,7 +157,8 @@ def _fields(view: memoryview) -> Iterator[tuple[int, int | memoryview]]:
         at += size
 
 
-def _varint(view: memoryview, at: int) -> tuple[int, int]:
+def wire_varint(view: memoryview, at: int) -> tuple[int, int]:
+    """The number at a place, and the place behind it."""
     value = shift = 0
     while True:
         byte = view[at]
@@ -170,47 +171,50 @@ def _varint(view: memoryview, at: int) -> tuple[int, int]:
             raise ValueError("a number is too long")
 
 
-def _messages(view: memoryview, wanted: int) -> Iterator[memoryview]:
-    for number, value in _fields(view):
+def wire_messages(view: memoryview, wanted: int) -> Iterator[memoryview]:
+    """Every length-delimited field of a number."""
+    for number, value in wire_fields(view):
         if number == wanted and isinstance(value, memoryview):
             yield value
 
 
-def _number(view: memoryview, wanted: int) -> int | None:
-    for number, value in _fields(view):
+def wire_number(view: memoryview, wanted: int) -> int | None:
+    """The first varint of a number."""
+    for number, value in wire_fields(view):
         if number == wanted and isinstance(value, int):
             return value
     return None
 
 
-def _text(view: memoryview, wanted: int) -> str:
-    for value in _messages(view, wanted):
+def wire_text(view: memoryview, wanted: int) -> str:
+    """The first text of a number; empty without one."""
+    for value in wire_messages(view, wanted):
         return bytes(value).decode("utf-8")
     return ""
 
 
 def _read_model(view: memoryview, header: OnnxHeader) -> None:
-    for number, value in _fields(view):
+    for number, value in wire_fields(view):
         if not isinstance(value, memoryview):
             continue
         if number == _MODEL_GRAPH:
             _read_graph(value, header)
         elif number == _MODEL_OPSET:
-            header.opsets[_text(value, 1)] = _number(value, 2) or 0
+            header.opsets[wire_text(value, 1)] = wire_number(value, 2) or 0
         elif number == _MODEL_METADATA:
-            header.metadata[_text(value, 1)] = _text(value, 2)
+            header.metadata[wire_text(value, 1)] = wire_text(value, 2)
 
 
 def _read_graph(view: memoryview, header: OnnxHeader) -> None:
     weights: set[str] = set()
-    for number, value in _fields(view):
+    for number, value in wire_fields(view):
         if not isinstance(value, memoryview):
             continue
         if number == _GRAPH_NODE:
-            header.op_types.add(_text(value, _NODE_OP_TYPE))
+            header.op_types.add(wire_text(value, _NODE_OP_TYPE))
         elif number == _GRAPH_INITIALIZER:
-            header.initializer_types.add(_number(value, _TENSOR_DATA_TYPE) or 0)
-            weights.add(_text(value, _TENSOR_NAME))
+            header.initializer_types.add(wire_number(value, _TENSOR_DATA_TYPE) or 0)
+            weights.add(wire_text(value, _TENSOR_NAME))
         elif number == _GRAPH_INPUT:
             header.inputs.append(_info(value))
         elif number == _GRAPH_OUTPUT:
@@ -220,9 +224,9 @@ def _read_graph(view: memoryview, header: OnnxHeader) -> None:
 
 def _info(view: memoryview) -> TensorInfo:
     element, shape = 0, []
-    for kind in _messages(view, _INFO_TYPE):
-        for tensor in _messages(kind, _TYPE_TENSOR):
-            element = _number(tensor, _TENSOR_ELEMENT) or 0
-            for dims in _messages(tensor, _TENSOR_SHAPE):
-                shape = [_number(dim, _DIM_VALUE) for dim in _messages(dims, _SHAPE_DIM)]
-    return TensorInfo(_text(view, _INFO_NAME), element, tuple(shape))
+    for kind in wire_messages(view, _INFO_TYPE):
+        for tensor in wire_messages(kind, _TYPE_TENSOR):
+            element = wire_number(tensor, _TENSOR_ELEMENT) or 0
+            for dims in wire_messages(tensor, _TENSOR_SHAPE):
+                shape = [wire_number(dim, _DIM_VALUE) for dim in wire_messages(dims, _SHAPE_DIM)]
+    return TensorInfo(wire_text(view, _INFO_NAME), element, tuple(shape))

@@ -31,7 +31,7 @@ from segkd_distill.provenance import git_state
 from segkd_export.graph import OUTPUTS
 from segkd_export.int8_search import Quantised
 from segkd_export.origin import is_run_name
-from segkd_export.reference import predict, write_reference
+from segkd_export.reference import predict, with_response, write_reference
 from segkd_export.sensitivity import FORM
 from segkd_export.sources import ExportRequest, Sources, constants, gather
 from segkd_export.to_onnx import INPUT
@@ -96,6 +96,7 @@ def _build(folder: Path, request: ExportRequest, sources: Sources, say: Callable
     images = sources.frames.images
     say(f"labelling {len(images)} reference frames with torch on {sources.device}")
     student = predict(sources.origin.network, images, sources.device, sources.camera)
+    student = with_response(student, sources.origin.network, images, sources.device, sources.camera)
     written, quantised = write_variants(folder, sources, student, request.batch, request.int8, say)
     if quantised is not None and quantised.ranking is not None:
         write_json(folder / SENSITIVITY_FILE, _sensitivity(quantised))
@@ -157,6 +158,7 @@ def _manifest(
             ids="reference/ids.json",
         ),
         calibration=None if quantised is None else quantised.calibration,
+        gates=origin.recipe.gates or {},
         tools={tool: importlib.metadata.version(tool) for tool in TOOLS},
         files=hash_files(folder, files),
     )

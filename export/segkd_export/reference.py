@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,10 @@ from segkd.data.base import IGNORE, Dataset
 from segkd.errors import SegkdError
 from segkd_deploy.camera import to_camera
 from segkd_deploy.evaluate import resize_frame, resize_labels
+from segkd_deploy.parity.body_faults import GAIN, contrast_response
+from segkd_deploy.parity.compare import as_recorded
+from segkd_deploy.parity.frames import scale_contrast
+from segkd_deploy.runners.base import RunnerSpec
 from segkd_distill.models.network import Network
 from segkd_export.camera_frame import CameraFrame
 
@@ -44,11 +48,14 @@ class Prediction:
         labels: uint8 class indices (N, height, width).
         margin: float16 (N, height, width), largest minus second largest upsampled logit.
         logits: float32 (N, K, h, w), not upsampled.
+        response: float32 (N,), how much the logits change at half the contrast, as relative L2; None if that was not
+            asked for.
     """
 
     labels: NDArray[np.uint8]
     margin: NDArray[np.float16]
     logits: NDArray[np.float32]
+    response: NDArray[np.float32] | None = None
 
 
 def pick_indices(total: int, count: int) -> list[int]:
@@ -95,13 +102,16 @@ def truth_for(mask: NDArray[np.uint8], camera: CameraFrame) -> NDArray[np.uint8]
 
 
 def predict(
-    segmenter: Network, images: NDArray[np.uint8], device: torch.device, camera: CameraFrame | None = None
+    segmenter: Network,
+    images: NDArray[np.uint8] | NDArray[np.float32],
+    device: torch.device,
+    camera: CameraFrame | None = None,
 ) -> Prediction:
     """Label frames one by one with a torch network in float32, without TF32.
 
     Args:
         segmenter: a network in eval mode; it is moved to ``device``.
-        images: frames as the camera gives them, uint8 (N, ...).
+        images: frames as the camera gives them, uint8 or float32 (N, ...).
         device: where to run it.
         camera: what the frames are and where labels go; None for RGB frames at the network's size.
     """
@@ -119,6 +129,28 @@ def predict(
             margins.append(margin.clamp(max=LARGEST_MARGIN).to(torch.float16).cpu().numpy())
             logits.append(low.cpu().numpy())
     return Prediction(np.concatenate(labels), np.concatenate(margins), np.concatenate(logits))
+
+
+def with_response(
+    student: Prediction, segmenter: Network, images: NDArray[np.uint8], device: torch.device, camera: CameraFrame
+) -> Prediction:
+    """The same prediction with how much its logits change at half the contrast.
+
+    A graph that was exported with batch statistics does not see the contrast; this number tells it from a network
+    that does not see it either.
+
+    Args:
+        student: the network on the frames.
+        segmenter: the network.
+        images: the frames, uint8 (N, ...).
+        device: where to run it.
+        camera: what the frames are.
+    """
+    spec = RunnerSpec(None, *camera.frame, segmenter.num_classes, color=camera.color, yuv=camera.yuv)
+    red, green, blue = (float(value) for value in segmenter.mean.flatten())
+    half = scale_contrast(images, spec, (red, green, blue), GAIN)
+    faint = predict(segmenter, half, device, camera)
+    return replace(student, response=contrast_response(student.logits, faint.logits))
 
 
 def write_reference(
@@ -142,6 +174,9 @@ def write_reference(
         "student": ("student.npy", student.labels),
         "margins": ("student_margin.npy", student.margin),
     }
+    arrays["logits"] = ("student_logits.npy", as_recorded(student.logits))
+    if student.response is not None:
+        arrays["response"] = ("student_response.npy", student.response)
     if teacher_labels is not None:
         arrays["teacher"] = ("teacher.npy", teacher_labels)
     for name, array in arrays.values():

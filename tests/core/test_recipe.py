@@ -77,7 +77,6 @@ def test_what_is_wrong_is_said_in_plain_words(values: dict[str, Any], message: s
 REFUSED: dict[str, Any] = {
     "train.devices": 2,
     "train.nodes": 2,
-    "gates": {"miou_floor": 0.5},
 }
 
 

@@ -7,7 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from segkd.errors import SegkdError
-from segkd_deploy.latency import coefficient_of_variation, drift, percentile, summarise
+from segkd_deploy.latency import (
+    coefficient_of_variation,
+    drift,
+    early_stopping,
+    early_stopping_rank,
+    percentile,
+    summarise,
+)
 
 
 @pytest.mark.parametrize(
@@ -68,3 +75,32 @@ def test_drift_is_last_quarter_over_first() -> None:
     assert drift([100, 100, 900, 1, 1, 900, 110, 110]) == pytest.approx(0.1)
     assert drift([200] * 4 + [150] * 4) == pytest.approx(-0.25)
     assert math.isnan(drift([1] * 7))
+
+
+@pytest.mark.parametrize(("percent", "fewest"), [(90, 64), (99, 662), (99.9, 6636)])
+def test_early_stopping_needs_the_published_numbers(percent: float, fewest: int) -> None:
+    assert early_stopping_rank(fewest - 1, percent) is None
+    assert early_stopping_rank(fewest, percent) == 1
+
+
+def test_early_stopping_by_hand() -> None:
+    # 20 fair coins: at most 4 heads with probability 6196 / 2^20 = 0.0059, at most 5 with 21700 / 2^20 = 0.0207.
+    assert early_stopping_rank(20, 50) == 4
+    assert early_stopping_rank(20, 50, confidence=0.95) == 5
+    # Of 200 values the 90th percentile lies, with 99 % confidence, not above the 10th largest or a smaller rank.
+    rank = early_stopping_rank(200, 90)
+    assert rank is not None
+    below = sum(math.comb(200, k) * 0.1**k * 0.9 ** (200 - k) for k in range(rank + 1))
+    assert below <= 0.01 < below + math.comb(200, rank + 1) * 0.1 ** (rank + 1) * 0.9 ** (199 - rank)
+
+
+def test_early_stopping_takes_the_value_at_the_rank() -> None:
+    latencies_ns = [index * 1_000_000 for index in range(1, 65)]
+    estimate = early_stopping(latencies_ns[::-1])
+    assert estimate == {"confidence": 0.99, "p90": 64.0, "p99": None, "p99_9": None}
+
+
+@given(st.lists(st.integers(1, 10**9), min_size=64, max_size=200))
+def test_early_stopping_is_not_below_the_percentile(latencies_ns: list[int]) -> None:
+    estimate = early_stopping(latencies_ns)["p90"]
+    assert estimate is not None and summarise(latencies_ns)["p90"] <= estimate <= summarise(latencies_ns)["max"]

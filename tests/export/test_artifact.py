@@ -35,7 +35,9 @@ def test_files(exported: ExportResult) -> None:
         "reference/frames.npy",
         "reference/ids.json",
         "reference/student.npy",
+        "reference/student_logits.npy",
         "reference/student_margin.npy",
+        "reference/student_response.npy",
         "reference/teacher.npy",
         "reference/truth.npy",
     ]

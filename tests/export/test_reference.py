@@ -10,7 +10,15 @@ import torch
 from segkd.data import open_dataset
 from segkd.errors import SegkdError
 from segkd_export.camera_frame import CameraFrame
-from segkd_export.reference import Frames, Prediction, pick_indices, predict, read_frames, write_reference
+from segkd_export.reference import (
+    Frames,
+    Prediction,
+    pick_indices,
+    predict,
+    read_frames,
+    with_response,
+    write_reference,
+)
 from tests.export.conftest import ODD_SIZE, random_frames, random_network
 
 
@@ -57,6 +65,18 @@ def test_prediction_holds_labels_margins_and_logits() -> None:
     assert prediction.labels.dtype == np.uint8
 
 
+def test_response_is_how_much_half_the_contrast_changes_the_logits() -> None:
+    network, images, camera = random_network(0), random_frames(3, 2, ODD_SIZE), CameraFrame(ODD_SIZE)
+    device = torch.device("cpu")
+    response = with_response(predict(network, images, device), network, images, device, camera).response
+    assert response is not None and response.shape == (2,) and response.dtype == np.float32
+    with torch.no_grad():
+        image = torch.from_numpy(images).permute(0, 3, 1, 2).float()
+        whole, half = (network(part).logits for part in (image, network.mean + 0.5 * (image - network.mean)))
+    expected = [(float((b - a).norm()) / float(a.norm())) for a, b in zip(whole, half, strict=True)]
+    np.testing.assert_allclose(response, expected, rtol=1e-3)
+
+
 def test_files(tmp_path: Path) -> None:
     labels = np.ones((1, 2, 3), np.uint8)
     frames = Frames(np.zeros((1, 2, 3, 3), np.uint8), labels, ["a"])
@@ -66,8 +86,10 @@ def test_files(tmp_path: Path) -> None:
         "truth",
         "student",
         "margins",
+        "logits",
     }
     names = write_reference(tmp_path / "with", frames, student, labels * 2)
+    assert np.load(tmp_path / "with" / names["logits"]).dtype == np.float16
     assert names["teacher"] == "teacher.npy"
     assert np.load(tmp_path / "with" / "teacher.npy", mmap_mode="r", allow_pickle=False).max() == 2
     assert json.loads((tmp_path / "with" / "ids.json").read_text()) == ["a"]

@@ -1,6 +1,6 @@
 """Numbers of segmentation quality, made in one place for training, parity and devices."""
 
-from segkd.metrics.bootstrap import Intervals, bootstrap_intervals
+from segkd.metrics.bootstrap import Intervals, bootstrap_deltas, bootstrap_intervals
 from segkd.metrics.boundary import boundary_band
 from segkd.metrics.boundary_f import BoundaryF
 from segkd.metrics.boundary_iou import BoundaryIoU
@@ -22,6 +22,7 @@ __all__ = [
     "Scores",
     "Trimap",
     "areas",
+    "bootstrap_deltas",
     "bootstrap_intervals",
     "boundary_band",
     "scores",

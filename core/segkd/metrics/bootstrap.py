@@ -52,6 +52,46 @@ def bootstrap_intervals(
     Raises:
         SegkdError: without images, or for numbers that make no sense.
     """
+    ends = _quantiles(_draws(per_image, resamples, seed, confidence, absent), confidence)
+    return Intervals(ends[0], ends[1], ends[2], ends[3:])
+
+
+def bootstrap_deltas(
+    before: Areas,
+    after: Areas,
+    *,
+    resamples: int = 1000,
+    seed: int = 0,
+    confidence: float = 0.95,
+    absent: Absent = "skip",
+) -> Intervals:
+    """Percentile intervals of the differences ``after`` minus ``before`` between two predictions of the same images.
+
+    Each draw takes the same images of both, so that what is hard about an image cancels: a small change that all
+    images share is told from noise.
+
+    Args:
+        before: areas (N, K) of each image.
+        after: areas (N, K) of the same images, in the same order.
+        resamples: number of draws, at least 2.
+        seed: of the draws.
+        confidence: above 0 and below 1.
+        absent: what a class adds to mIoU that is nowhere in a draw.
+
+    Raises:
+        SegkdError: for areas of different shapes, without images, or for numbers that make no sense.
+    """
+    if before.hits.shape != after.hits.shape:
+        raise SegkdError(
+            f"differences are between areas of the same images, got shapes {before.hits.shape} and {after.hits.shape}"
+        )
+    old, new = (_draws(parts, resamples, seed, confidence, absent) for parts in (before, after))
+    ends = _quantiles(new - old, confidence)
+    return Intervals(ends[0], ends[1], ends[2], ends[3:])
+
+
+def _draws(per_image: Areas, resamples: int, seed: int, confidence: float, absent: Absent) -> NDArray[np.float64]:
+    """mIoU, mAcc, aAcc and IoU per class of each draw, (resamples, 3 + K); the seed alone decides what is drawn."""
     images, num_classes = per_image.hits.shape
     if not images or resamples < 2 or not 0 < confidence < 1:
         raise SegkdError(
@@ -68,8 +108,7 @@ def bootstrap_intervals(
         sums = (weights.astype(np.float64) @ flat).astype(np.int64).reshape(count, 3, num_classes)
         drawn = ratios(Areas(sums[:, 0], sums[:, 1], sums[:, 2]), absent)
         rows.append(np.column_stack([drawn.miou, drawn.macc, drawn.aacc, drawn.iou]))
-    ends = _quantiles(np.concatenate(rows), confidence)
-    return Intervals(ends[0], ends[1], ends[2], ends[3:])
+    return np.concatenate(rows)
 
 
 def _quantiles(draws: NDArray[np.float64], confidence: float) -> list[Interval]:

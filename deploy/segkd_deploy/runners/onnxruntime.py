@@ -13,7 +13,10 @@ from numpy.typing import NDArray
 
 from segkd.errors import BackendMissing, SegkdError, import_extra, unknown_name
 from segkd.files import sha256_file
+from segkd_deploy.decoding import HostDecoding, choose_decoding
 from segkd_deploy.device import physical_cores
+from segkd_deploy.host_decoder import HostDecoder
+from segkd_deploy.onnx_header import spec_of
 from segkd_deploy.runners.base import Runner, RunnerSpec
 
 PROVIDERS: dict[str, str] = {
@@ -63,7 +66,8 @@ def open_session(graph: Path, provider: str = "cpu", threads: int | None = None)
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
     try:
-        session = ort.InferenceSession(str(graph), sess_options=options, providers=[wanted])
+        chosen = (wanted, provider_options(provider, options.intra_op_num_threads))
+        session = ort.InferenceSession(str(graph), sess_options=options, providers=[chosen])
     except Exception as error:  # onnxruntime's exceptions share no base class of their own
         raise SegkdError(f"{graph}: onnxruntime cannot load it: {error}") from error
     session.disable_fallback()
@@ -74,6 +78,11 @@ def open_session(graph: Path, provider: str = "cpu", threads: int | None = None)
             f"{', '.join(used) or 'nothing'}; check its driver and libraries"
         )
     return session
+
+
+def provider_options(provider: str, threads: int) -> dict[str, str]:
+    """What a provider must be told by itself: OpenVINO has threads of its own."""
+    return {"num_of_threads": str(threads)} if provider == "openvino" else {}
 
 
 def session_spec(session: Any, graph: Path) -> RunnerSpec:
@@ -130,39 +139,57 @@ class OnnxRuntimeRunner(Runner):
         threads: threads inside an operator; None for one per physical core that this process may use.
         spec: the graph's shapes, from a manifest; the graph is held against it when the session opens.
             None reads them from the graph, which costs a session of its own.
+        decoder: who turns logits into labels. ``graph``: the graph. ``host``: the session runs the graph's logits twin,
+            and the exact ``HostDecoder`` does the rest, which is faster for many classes. ``auto``: the host where
+            that pays; ``describe()`` says which and why.
     """
 
     def __init__(
-        self, graph: Path, *, provider: str = "cpu", threads: int | None = None, spec: RunnerSpec | None = None
+        self,
+        graph: Path,
+        *,
+        provider: str = "cpu",
+        threads: int | None = None,
+        spec: RunnerSpec | None = None,
+        decoder: str = "auto",
     ) -> None:
         super().__init__(graph)
+        self.decoder = decoder
         self.provider = provider
         self.threads = physical_cores() if threads is None else threads
         self.spec = session_spec(open_session(graph, provider, threads), graph) if spec is None else spec
         self._session: Any = None
         self._binding: Any = None
+        self._tail: _HostTail | None = None
 
     def __enter__(self) -> OnnxRuntimeRunner:
         """Open the session.
 
         Raises:
-            SegkdError: if the graph cannot be loaded or has other shapes than ``spec``.
+            SegkdError: if the graph cannot be loaded or has other shapes than ``spec``, or the host decoder was asked
+                for and cannot be used.
             BackendMissing: if the provider is not there.
         """
-        session = open_session(self.graph, self.provider, self.threads)
-        found = session_spec(session, self.graph)
+        self._decoding = choose_decoding(self.decoder, self.graph, self.provider)
+        host = self._decoding.host
+        session = open_session(self.graph if host is None else host.twin, self.provider, self.threads)
+        found = session_spec(session, self.graph) if host is None else spec_of(self.graph)
         if _shape(found) != _shape(self.spec):
             raise SegkdError(
                 f"{self.graph}: expected batch x height x width {_shape(self.spec)}, the graph has {_shape(found)}; "
                 "export it again"
             )
         self._session, self._binding = session, session.io_binding()
+        self._tail = None if host is None else _HostTail(host, self.threads)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Close the session."""
+        tail, self._tail = self._tail, None
+        if tail is not None:
+            tail.decoder.close()
         self._session = self._binding = None
 
     def infer(self, frames: NDArray[np.uint8], out: NDArray[np.uint8] | None = None) -> NDArray[np.uint8]:
@@ -184,15 +211,22 @@ class OnnxRuntimeRunner(Runner):
                 raise SegkdError("out: expected an array that can be written, got a read-only one")
         start_ns = time.perf_counter_ns()
         self._binding.bind_cpu_input(self._session.get_inputs()[0].name, frames)
+        result = out if self._tail is None else self._tail.buffer(batch)
         name = self._session.get_outputs()[0].name
-        self._binding.bind_output(name, "cpu", 0, np.uint8, labels_shape, out.ctypes.data)
+        self._binding.bind_output(name, "cpu", 0, result.dtype.type, result.shape, result.ctypes.data)
         self._session.run_with_iobinding(self._binding)
-        if self.provider == "cpu":
-            self.last_stages_ms = {"compute": (time.perf_counter_ns() - start_ns) / 1e6}
+        done_ns = time.perf_counter_ns()
+        stages_ms = {"compute": (done_ns - start_ns) / 1e6} if self.provider == "cpu" else {}
+        if self._tail is not None:
+            self._tail.decoder.decode(self._tail.buffer(batch), out)
+            stages_ms["post"] = (time.perf_counter_ns() - done_ns) / 1e6
+        self.last_stages_ms = stages_ms
         return out
 
     def describe(self) -> dict[str, Any]:
-        """Runtime name, version, provider and device really used, thread counts, graph sha256.
+        """Runtime name, version, provider and device really used, thread counts, decoder, hashes of the graphs.
+
+        ``graph_sha256`` is the complete graph's, also where its logits twin ran.
 
         Raises:
             SegkdError: outside ``with``: what was used is known once the session is open.
@@ -200,7 +234,7 @@ class OnnxRuntimeRunner(Runner):
         if self._session is None:
             raise SegkdError("the runner is not open; use it in a with statement")
         ort = import_extra("onnxruntime", "ort")
-        options = self._session.get_session_options()
+        options, host = self._session.get_session_options(), self._decoding.host
         return {
             "name": "onnxruntime",
             "version": ort.__version__,
@@ -209,8 +243,25 @@ class OnnxRuntimeRunner(Runner):
             "device": ort.get_device(),
             "threads": options.intra_op_num_threads,
             "inter_op_threads": options.inter_op_num_threads,
+            "decoder": {"used": "graph" if host is None else "host", "why": self._decoding.why},
             "graph_sha256": sha256_file(self.graph),
+            "logits_sha256": None if host is None else sha256_file(host.twin),
         }
+
+
+class _HostTail:
+    """The host decoder with the logits' memory."""
+
+    def __init__(self, host: HostDecoding, threads: int) -> None:
+        self.host = host
+        self.decoder = HostDecoder(host.grid, host.resize, threads)
+        self._logits = np.empty((0, host.num_classes, *host.grid), np.float32)
+
+    def buffer(self, batch: int) -> NDArray[np.float32]:
+        """Memory for the logits of a batch, kept between calls."""
+        if len(self._logits) < batch:
+            self._logits = np.empty((batch, self.host.num_classes, *self.host.grid), np.float32)
+        return self._logits[:batch]
 
 
 def _shape(spec: RunnerSpec) -> str:

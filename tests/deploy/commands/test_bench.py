@@ -33,12 +33,16 @@ def test_content_of_bench_json(pristine_measured: Path) -> None:
     method = {"scenario", "batch", "warmup_s", "duration_s", "iterations", "clock", "includes_transfers"}
     assert method | {"includes_preprocess", "cuda_graph", "spin_wait"} <= bench["method"].keys()
     assert {"model", "l4t", "jetpack", "nvpmodel", "clocks_locked", "gpu_mhz"} <= bench["device"].keys()
-    assert set(bench["power"].values()) == set(bench["thermal"].values()) == {None}
+    assert bench["thermal"]["throttled"] is False
+    assert bench["power"]["rail"] or bench["power"]["reason"]
+    assert bench["raw"]["sha256"] == sha256_file(pristine_measured / "bench.times.npz")
+    assert bench["sweep"] == []
 
 
 @pytest.fixture
 def no_cold_start(monkeypatch: pytest.MonkeyPatch) -> None:
-    cold = {"import_ms": 1.0, "session_ms": 2.0, "first_infer_ms": 3.0, "total_ms": 6.0, "rss_peak_bytes": 50_000_000}
+    cold = dict.fromkeys(("import_ms", "session_ms", "first_infer_ms", "total_ms", "process_ms"), 1.0)
+    cold |= {"session_ms": 2.0, "first_infer_ms": 3.0, "total_ms": 6.0, "rss_peak_bytes": 50_000_000}
     monkeypatch.setattr("segkd_deploy.bench.measure_cold_start", lambda *_, **__: cold)
 
 
@@ -73,6 +77,14 @@ def test_table(segkd: Run, pristine: Path, tmp_path: Path) -> None:
         (["--runtime", "tensorflow"], 2, "unknown runtime 'tensorflow'"),
         (["--variant", "fp16"], 2, "no variant 'fp16'; it has fp32"),
         (["--iterations", "0"], 2, "--iterations"),
+        (["--provider", "openvino"], 3, "OpenVINOExecutionProvider"),
+        (["--provider", "tensorrt"], 3, "TensorrtExecutionProvider"),
+        (["--scenario", "fixed-rate"], 2, "fixed-rate needs the camera's rate: --fps"),
+        (["--fps", "30"], 2, "fps belong to --scenario fixed-rate"),
+        (["--scenario", "fixed-rate", "--fps", "0"], 2, "--fps"),
+        (["--sweep", "batch=a"], 2, "different whole numbers above 0"),
+        (["--cuda-graph"], 2, "--cuda-graph belongs to --runtime tensorrt"),
+        (["--preset", "fast"], 2, "'fast' is not one of 'quick', 'standard', 'mlperf'"),
     ],
 )
 def test_errors(segkd: Run, pristine: Path, words: list[str], code: int, message: str) -> None:
@@ -96,3 +108,38 @@ def test_a_precision_chooses_the_variant(segkd: Run, artifact: Path) -> None:
     assert result.code == 2 and "no int8 variant, only fp32" in result.err
     result = segkd("bench", artifact, "--precision", "fp32", "--variant", "fp32")
     assert result.code == 2 and "exclude each other" in result.err
+
+
+@pytest.mark.usefixtures("no_cold_start")
+def test_fixed_rate_and_sweep_in_the_table(segkd: Run, pristine: Path, tmp_path: Path) -> None:
+    words = [
+        "--scenario",
+        "fixed-rate",
+        "--fps",
+        "1000",
+        "--deadline",
+        "500",
+        "--late",
+        "queue",
+        "--sweep",
+        "threads=1,2",
+    ]
+    result = segkd("bench", pristine, *SHORT_BENCH, "--no-telemetry", *words, "--out", tmp_path / "b.json")
+    assert result.code == 0, result.err
+    bench = json.loads((tmp_path / "b.json").read_text())
+    due = bench["fixed_rate"]["frames_due"]
+    assert f"{due} frames at 1000 per second: 0 missed 500 ms (0.0%), 0 of them dropped" in result.out
+    assert [line.split()[:2] for line in result.out.splitlines() if line.startswith("1 ")] == [["1", "1"], ["1", "2"]]
+    assert (bench["method"]["fps"], bench["method"]["late"]) == (1000, "queue")
+    assert "bench fp32: threads 2" in result.err
+
+
+@pytest.mark.usefixtures("no_cold_start")
+def test_presets_and_the_peak(segkd: Run, pristine: Path, tmp_path: Path) -> None:
+    words = ["--preset", "mlperf", "--scenario", "offline", "--peak", "--cold-starts", "1", "--threads", "1"]
+    result = segkd("bench", pristine, *SHORT_BENCH, *words, "--no-telemetry", "--out", tmp_path / "b.json")
+    assert result.code == 0, result.err
+    bench = json.loads((tmp_path / "b.json").read_text())
+    assert bench["invalid_reasons"][0] == "20 frames, preset mlperf asks for 24576 in the offline scenario"
+    assert "no MLPerf run: cold_starts, duration_s, iterations" in result.err and "NOT VALID" in result.out
+    assert "of the measured peak" in result.out and bench["compute"]["peak_gflops"] > 0

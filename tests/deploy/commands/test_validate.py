@@ -9,6 +9,8 @@ import pytest
 from segkd.files import sha256_file
 from tests.deploy.artifacts import change_a_byte, make_artifact, save_manifest
 from tests.deploy.conftest import Run
+from tests.deploy.parity.small import Build
+from tests.deploy.parity.small import make_artifact as make_small
 
 
 def test_writes_evidence_and_prints_a_table(segkd: Run, artifact: Path) -> None:
@@ -49,6 +51,30 @@ def test_the_limit_of_fp32_is_one_pixel_in_ten_thousand(segkd: Run, artifact: Pa
     np.save(artifact / "reference" / "student.npy", student)
     save_manifest(artifact)
     assert segkd("validate", artifact).code == flips
+
+
+def test_a_limit_can_be_changed(segkd: Run, artifact: Path) -> None:
+    result = segkd("validate", artifact, "--gate", "fp32.cosine=0.5", "--gate", "agreement=1")
+    assert result.code == 0 and ["fp32", "agreement", "1", "1", "yes"] in [
+        line.split() for line in result.out.splitlines()
+    ]
+    mine = artifact.parent / "mine.yaml"
+    mine.write_text("schema: 1\ngates: {cosine: 0.25, fp32.agreement: 0.5}\n")
+    result = segkd("validate", artifact, "--recipe", mine, "--gate", "fp32.agreement=0.75", "--json")
+    limits = {gate["name"]: gate["limit"] for gate in json.loads(result.out)["variants"]["fp32"]["gates"]}
+    assert limits["agreement"] == 0.75
+    result = segkd("validate", artifact, "--gate", "fp32.agrement=0.5")
+    assert result.code == 2 and "did you mean 'agreement'" in result.err
+
+
+def test_the_chain_the_fault_and_the_pictures(segkd: Run, tmp_path: Path) -> None:
+    folder = make_small(tmp_path / "a", {"fp32": Build(swapped=True)})
+    result = segkd("validate", folder, "--out", tmp_path / "found" / "p.json", "--threads", "1")
+    assert result.code == 1 and "fp32 relative_l2 (swapped_channels); see" in result.err
+    assert result.out.startswith("step") and "fp32: swapped_channels: Red and blue are exchanged." in result.out
+    assert len(list((tmp_path / "found" / "p").glob("fp32_*.png"))) == 3 and "picture: p/fp32_1_" in result.err
+    quiet = segkd("validate", folder, "--no-diagnosis", "--no-pictures")
+    assert quiet.code == 1 and "swapped" not in quiet.out and not (folder / "parity").exists()
 
 
 def test_changed_byte_is_exit_1_and_named(segkd: Run, artifact: Path) -> None:
