@@ -209,6 +209,7 @@ class Recipe(Part):
     eval: EvalPart = EvalPart()
     export: ExportPart = ExportPart()
     gates: dict[str, float] | None = None
+    """Limits of ``segkd validate``: ``agreement`` for all graphs, ``fp16.agreement`` for a precision or a variant."""
 
     @field_validator("schema_")
     @classmethod
@@ -222,7 +223,6 @@ class Recipe(Part):
 NOT_YET: dict[str, tuple[Any, ...]] = {
     "train.devices": (1,),
     "train.nodes": (1,),
-    "gates": (None,),
 }
 
 
@@ -274,8 +274,20 @@ def load_recipe(path_or_name: str | Path, overrides: Iterable[str] = ()) -> Reci
     Raises:
         SegkdError: ``file:line: key: ...`` for anything that is wrong in it.
     """
-    mapping, places = read_layers(recipe_path(path_or_name), recipe_path)
-    return _validate(mapping, overrides, places)
+    return read_recipe(path_or_name, overrides)[0]
+
+
+def read_recipe(path_or_name: str | Path | None, overrides: Iterable[str] = ()) -> tuple[Recipe, Places]:
+    """As :func:`load_recipe`, with where each key was written; ``None`` is an empty recipe, on the command line.
+
+    Raises:
+        SegkdError: as :func:`load_recipe`.
+    """
+    mapping: Mapping[str, Any] = {}
+    places = Places("command line", {})
+    if path_or_name is not None:
+        mapping, places = read_layers(recipe_path(path_or_name), recipe_path)
+    return _validate(mapping, overrides, places), places
 
 
 def parse_recipe(mapping: Mapping[str, Any], overrides: Iterable[str] = (), source: str = "recipe") -> Recipe:

@@ -1,4 +1,4 @@
-"""Whether the names in a recipe (data sets, models, methods) are ones that segkd knows."""
+"""Whether the names in a recipe (data sets, models, methods, losses, options) are ones that segkd knows."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from segkd.data.base import DATASETS, parse_spec
 from segkd.errors import SegkdError, unknown_name
 from segkd.published import published_numbers
 from segkd.recipe import Recipe, split_named
+from segkd.recipe_problems import Places
 
 # Prefixes of networks that were built elsewhere; what comes after them is checked where they are opened.
 FOREIGN_MODELS = ("hf:", "timm:", "torch:")
@@ -17,46 +18,52 @@ FOREIGN_MODELS = ("hf:", "timm:", "torch:")
 # Tables of another room, which core names and never imports by itself.
 MODELS_TABLE = ("segkd_distill.models.zoo", "MODELS")
 METHODS_TABLE = ("segkd_distill.methods", "METHODS")
+# `check_parts(recipe, places)`: loss, optimizer, schedule, methods and transforms, with their options.
+PARTS_CHECK = ("segkd_distill.recipe_parts", "check_parts")
 
 
-def check_names(recipe: Recipe, source: str) -> bool:
+def check_names(recipe: Recipe, places: Places | str) -> bool:
     """Check the names in a recipe without reading data or weights.
 
     Args:
         recipe: the recipe.
-        source: its file, for messages.
+        places: where its keys were written, or what messages call all of it.
 
     Returns:
-        True if models and methods were checked too, False where torch is not installed.
+        True if everything was checked; False where torch is not installed, and data alone were.
 
     Raises:
-        SegkdError: ``source: key: ...`` for an unknown name or a malformed data specification.
+        SegkdError: ``file:line: key: ...`` for an unknown name or a malformed data specification.
     """
+    places = Places(places, {}) if isinstance(places, str) else places
     for key in ("train", "val", "unlabelled"):
         spec = getattr(recipe.data, key)
         if spec is not None:
-            _check_spec(spec, f"{source}: data.{key}")
+            _check_spec(spec, f"{places.of(('data', key))}: data.{key}")
     try:
         published_numbers(recipe)
     except SegkdError as error:
-        raise SegkdError(f"{source}: {error}") from error
+        raise SegkdError(f"{places.of(('experiment',))}: {error}") from error
     if importlib.util.find_spec("torch") is None:
         return False
     models, methods = _table(*MODELS_TABLE), _table(*METHODS_TABLE)
     student = recipe.student.model
     if student is not None and student not in models and not student.startswith(FOREIGN_MODELS):
-        raise SegkdError(f"{source}: student.model: {unknown_name('model', student, models)}")
+        place = places.of(("student", "model"))
+        raise SegkdError(f"{place}: student.model: {unknown_name('model', student, models)}")
     teacher = recipe.teacher.model
     foreign = teacher is not None and teacher.startswith(FOREIGN_MODELS)
     if teacher is not None and not foreign and teacher not in models and not Path(teacher).expanduser().exists():
-        raise SegkdError(
-            f"{source}: teacher.model: {unknown_name('model', teacher, models)} (and there is no run folder {teacher})"
-        )
-    for part in recipe.methods:
+        place, problem = places.of(("teacher", "model")), unknown_name("model", teacher, models)
+        raise SegkdError(f"{place}: teacher.model: {problem} (and there is no run folder {teacher})")
+    for index, part in enumerate(recipe.methods):
         # `cwd+brd:0.5` is two methods, the second with a weight.
         for name in split_named(part)[0].split("+"):
             if name.partition(":")[0] not in methods:
-                raise SegkdError(f"{source}: methods: {unknown_name('method', name.partition(':')[0], methods)}")
+                place, problem = places.of(("methods", index)), unknown_name("method", name.partition(":")[0], methods)
+                raise SegkdError(f"{place}: methods: {problem}")
+    module, function = PARTS_CHECK
+    getattr(importlib.import_module(module), function)(recipe, places)
     return True
 
 

@@ -30,6 +30,7 @@ from segkd_distill.models.teachers import load_teacher
 from segkd_distill.models.zoo import ModelConfig
 from segkd_distill.optim import Poly, build_optimizer, build_schedule
 from segkd_distill.precision import open_fabric
+from segkd_distill.recipe_parts import check_parts
 from segkd_distill.step import DistillStep
 from segkd_distill.student import build_student, check_start
 from segkd_distill.task_loss import build_task_loss
@@ -101,13 +102,14 @@ def resolve_recipe(recipe: Recipe) -> Recipe:
 
     Raises:
         SegkdError: if training data or student are missing, the published experiment is unknown, or the section
-            ``augment`` does not fit the data set.
+            ``augment`` does not fit the data set, or a part or option has an unknown name.
     """
     if recipe.data.train is None:
         raise SegkdError("no training data: give --data NAME:PATH, or data.train in the recipe")
     if recipe.student.model is None:
         raise SegkdError("no network to train: give --student NAME (`segkd list models`), or student.model")
     published_numbers(recipe)
+    check_parts(recipe)
     values = recipe.model_dump(by_alias=True)
     data, teacher, student = values["data"], values["teacher"], values["student"]
     if data["val"] is None:
@@ -157,7 +159,9 @@ def assemble(recipe: Recipe, device: torch.device, workers: int = 0) -> Assembly
     if rows.total == 1:
         _check_single_image(student, crop)
     teacher, method = _build_teaching(recipe, student, data.train.labels)
-    teacher = place(teacher, device) if teacher is not None else None
+    if teacher is not None:
+        teacher.check_size(crop[:2])
+        teacher = place(teacher, device)
     task_loss = build_task_loss(recipe.train.loss, class_weights(recipe.train.class_weights, data.train))
     joined = DistillStep(student, teacher, method, mixed=rows.unlabelled > 0, task_loss=task_loss)
     step = fabric.setup_module(place(joined, device))

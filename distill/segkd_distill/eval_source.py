@@ -35,12 +35,15 @@ def open_checkpoint(request: Request) -> Any:
     """
     _require_torch()
     from segkd.files import sha256_file
-    from segkd_distill.models.checkpoints import load_weights
+    from segkd_distill.models.checkpoints import OtherClasses, load_weights
     from segkd_distill.models.zoo import build_model
 
     path = Path(request.source).expanduser()
     model = build_model(str(request.model), request.labels.num_classes)
-    load_weights(model, path)
+    try:
+        load_weights(model, path)
+    except OtherClasses as error:
+        raise SegkdError(f"{error}: score it on data with the classes that it was trained on") from error
     origin = {"checkpoint": request.source, "model": request.model}
     if path.is_file():
         origin["weights_sha256"] = sha256_file(path)

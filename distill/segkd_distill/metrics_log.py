@@ -77,9 +77,10 @@ class TermMeans:
         values = torch.stack([term.detach() for term in terms.values()]).tolist()
         bad = [f"{name} is {value}" for name, value in zip(terms, values, strict=True) if not math.isfinite(value)]
         if bad:
+            saved = "last.ckpt is left as it was" if step else "nothing is saved"
             raise SegkdError(
-                f"step {step}: {', '.join(bad)}; stopped before this step changed the weights, last.ckpt is left as "
-                "it was: lower train.lr or a method's weight, raise train.warmup_iters, or turn --amp off"
+                f"step {step}: {', '.join(bad)}; stopped before this step changed the weights, {saved}: lower "
+                "train.lr or a method's weight, raise train.warmup_iters, or turn --amp off"
             )
         for name, value in zip(terms, values, strict=True):
             self.sums[name] = self.sums.get(name, 0.0) + value

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from segkd.errors import SegkdError, unknown_name
-from segkd.recipe import TrainPart, split_named
+from segkd.recipe import Named, TrainPart, split_named
 from segkd_distill.methods.base import Group, Method
 from segkd_distill.models.segmenter import Segmenter
 
@@ -59,10 +59,23 @@ def build_schedule(train: TrainPart) -> Poly:
         raise unknown_name("schedule", name, ["poly"])
     settings = _options("schedule poly", options, {"power": 0.9, "min_lr": train.lr / 100})
     if not 0 <= settings["min_lr"] <= train.lr:
-        raise SegkdError(f"train.schedule: min_lr {settings['min_lr']:g} is not between 0 and train.lr {train.lr:g}")
+        raise SegkdError(f"schedule poly: min_lr {settings['min_lr']:g} is not between 0 and train.lr {train.lr:g}")
     if settings["power"] <= 0:
-        raise SegkdError(f"train.schedule: power must be above 0, got {settings['power']:g}")
+        raise SegkdError(f"schedule poly: power must be above 0, got {settings['power']:g}")
     return Poly(train.lr, train.iters, settings["power"], settings["min_lr"], train.warmup_iters)
+
+
+def optimizer_settings(part: Named) -> tuple[str, Callable[..., torch.optim.Optimizer], dict[str, Any]]:
+    """Name, class and options of ``train.optimizer``.
+
+    Raises:
+        SegkdError: for an unknown optimiser or option, or an option's value of another kind.
+    """
+    name, options = split_named(part)
+    if name not in OPTIMIZERS:
+        raise unknown_name("optimizer", name, OPTIMIZERS)
+    cls, defaults = OPTIMIZERS[name]
+    return name, cls, _options(f"optimizer {name}", options, defaults)
 
 
 def build_optimizer(train: TrainPart, student: Segmenter, method: Method | None) -> torch.optim.Optimizer:
@@ -75,11 +88,7 @@ def build_optimizer(train: TrainPart, student: Segmenter, method: Method | None)
     Raises:
         SegkdError: for an unknown optimiser or option.
     """
-    name, options = split_named(train.optimizer)
-    if name not in OPTIMIZERS:
-        raise unknown_name("optimizer", name, OPTIMIZERS)
-    cls, defaults = OPTIMIZERS[name]
-    settings = _options(f"optimizer {name}", options, defaults)
+    name, cls, settings = optimizer_settings(train.optimizer)
     backbone = list(student.backbone.parameters())
     inside = {id(p) for p in backbone}
     heads = [p for p in student.parameters() if id(p) not in inside]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -100,6 +102,36 @@ def _keys(recipe: Recipe) -> Iterator[tuple[str, Any]]:
             yield from named.items()
         else:
             yield section, values
+
+
+@contextmanager
+def leave_no_trace(run: Path, position: Position) -> Iterator[None]:
+    """If what is inside fails before the first step is done, take away what it put into the run folder.
+
+    A folder with a run refuses a new one; the corrected command should not have to name another. Failures are what
+    another command can avoid: a user's error, torch's own (as a lack of memory). After anything else the folder stays
+    and can be resumed.
+    """
+    made = next((folder for folder in reversed((run, *run.parents)) if not folder.exists()), None)
+    before = set(run.iterdir()) if run.is_dir() else set()
+    try:
+        yield
+    except (SegkdError, RuntimeError, MemoryError):
+        if position.step == 0:
+            for path in set(run.iterdir() if run.is_dir() else ()) - before:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+            if made is not None and run.is_dir():
+                _remove_empty(run, made)
+        raise
+
+
+def _remove_empty(folder: Path, last: Path) -> None:
+    """Remove a folder and those around it, up to ``last``, as far as they are empty."""
+    while not any(folder.iterdir()):
+        folder.rmdir()
+        if folder == last:
+            return
+        folder = folder.parent
 
 
 def begin_run(parts: Assembly, position: Position, run: Path) -> None:

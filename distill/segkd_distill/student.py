@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from segkd.errors import SegkdError
 from segkd.recipe import StudentPart
-from segkd_distill.models.checkpoints import LoadReport, load_backbone_weights, load_weights
+from segkd_distill.models.checkpoints import LoadReport, OtherClasses, load_backbone_weights, load_weights
 from segkd_distill.models.segmenter import Segmenter
 from segkd_distill.models.sources import open_model
 from segkd_distill.models.zoo import ModelConfig
@@ -44,7 +44,11 @@ def build_student(student: StudentPart, num_classes: int) -> tuple[Segmenter, Mo
     if student.backbone_weights is not None:
         config = _normalised(config, load_backbone_weights(model, student.backbone_weights))
     if student.weights is not None:
-        config = _normalised(config, load_weights(model, student.weights, other_classes=student.fresh_classifier))
+        try:
+            report = load_weights(model, student.weights, other_classes=student.fresh_classifier)
+        except OtherClasses as error:
+            raise SegkdError(f"{error}; with --fresh-classifier the student takes all but the classifier") from error
+        config = _normalised(config, report)
     return model, config
 
 

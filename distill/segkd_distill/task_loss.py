@@ -49,12 +49,12 @@ class Ohem:
     def __post_init__(self) -> None:
         number = isinstance(self.threshold, float | int) and not isinstance(self.threshold, bool)
         if not number or not 0 <= self.threshold <= 1:
-            raise SegkdError(f"train.loss: ohem: threshold must be a probability, 0 to 1, got {self.threshold!r}")
+            raise SegkdError(f"loss ohem: threshold must be a probability, 0 to 1, got {self.threshold!r}")
         if type(self.min_kept) is not int or self.min_kept < 1:
-            raise SegkdError(f"train.loss: ohem: min_kept must be a whole number above 0, got {self.min_kept!r}")
+            raise SegkdError(f"loss ohem: min_kept must be a whole number above 0, got {self.min_kept!r}")
         for key, known in (("min_kept_per", ("image", "batch")), ("average", ("hard", "all"))):
             if getattr(self, key) not in known:
-                raise SegkdError(f"train.loss: ohem: {key} must be {' or '.join(known)}, got {getattr(self, key)!r}")
+                raise SegkdError(f"loss ohem: {key} must be {' or '.join(known)}, got {getattr(self, key)!r}")
 
 
 class TaskLoss(nn.Module):
@@ -93,11 +93,11 @@ def build_task_loss(loss: Named, weights: Sequence[float] | None) -> TaskLoss:
     """
     name, options = split_named(loss)
     if name not in ("ce", "ohem"):
-        raise unknown_name("train.loss", name, ("ce", "ohem"))
+        raise unknown_name("loss", name, ("ce", "ohem"))
     known = [item.name for item in fields(Ohem)] if name == "ohem" else []
     for key in options:
         if not known:
-            raise SegkdError(f"train.loss: ce has no options, got {key}")
+            raise SegkdError(f"loss ce has no options, got {key}")
         if key not in known:
             raise unknown_name(f"option of {name}", key, known)
     return TaskLoss(weights, Ohem(**options) if name == "ohem" else None)

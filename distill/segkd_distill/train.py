@@ -6,7 +6,7 @@ import math
 import signal
 import sys
 import time
-from contextlib import closing
+from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,16 @@ from segkd_distill.methods.base import StepContext
 from segkd_distill.metrics_log import MetricsLog
 from segkd_distill.optim import limit_gradients, set_learning_rate
 from segkd_distill.progress import ProgressReport
-from segkd_distill.run_folder import RECORD, Position, begin_run, check_folder, finish_run, restore_run, save_run
+from segkd_distill.run_folder import (
+    RECORD,
+    Position,
+    begin_run,
+    check_folder,
+    finish_run,
+    leave_no_trace,
+    restore_run,
+    save_run,
+)
 from segkd_distill.runs import save_model
 
 SAVE_EVERY_S = 60.0
@@ -48,7 +57,8 @@ def fit(
     """Train a student, with a teacher if the recipe has one.
 
     The run folder gets ``recipe.yaml``, ``student.safetensors`` and ``model.json`` (the weights with the best
-    validation mIoU), ``last.ckpt``, ``metrics.jsonl``, ``tensorboard/`` and, at the end, ``run.json``. A resumed run
+    validation mIoU), ``last.ckpt``, ``metrics.jsonl``, ``tensorboard/`` and, at the end, ``run.json``. A run that fails
+    before its first step is done leaves nothing in the folder. A resumed run
     ends with the same weights as one that was never stopped (bit for bit on a CPU with the same number of threads).
 
     Args:
@@ -77,11 +87,11 @@ def fit(
     chosen = choose_device(device)
     print(f"device: {describe_device(chosen)}", file=sys.stderr)
     parts = assemble(recipe, chosen, workers)
-    if resume:
-        restore_run(parts, position, run)
-    else:
-        begin_run(parts, position, run)
-    with StopRequest() as stop:
+    with StopRequest() as stop, nullcontext() if resume else leave_no_trace(run, position):
+        if resume:
+            restore_run(parts, position, run)
+        else:
+            begin_run(parts, position, run)
         train_steps(parts, position, run, workers=workers, save_every=save_every, stop=stop)
     return finish_run(parts, position, run)
 

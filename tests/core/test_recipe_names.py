@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from segkd.errors import SegkdError
-from segkd.recipe import parse_recipe
+from segkd.recipe import parse_recipe, read_recipe
 from segkd.recipe_names import check_names
 
 
@@ -21,7 +21,7 @@ def test_known_names_pass(tmp_path: Path) -> None:
             "data": {"train": "cityscapes:/data/cs", "unlabelled": "images:/data/frames"},
             "student": {"model": "pspnet-r18"},
             "teacher": {"model": str(tmp_path)},
-            "methods": ["cwd+kd:0.5", {"kd": {}}],
+            "methods": ["cwd+kd:0.5", {"brd": {}}],
         }
     )
 
@@ -54,3 +54,20 @@ def test_without_torch_only_data_is_checked(monkeypatch: pytest.MonkeyPatch) -> 
     assert check({"student": {"model": "nonsense"}}) is False
     with pytest.raises(SegkdError, match="unknown data set"):
         check({"data": {"val": "nonsense:/data"}})
+
+
+def test_parts_and_options_are_checked_with_file_line_and_nearest_name(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    for text, message in (
+        ("train:\n  loss: focal\n", ":2: train.loss: unknown loss 'focal'; known: ce, ohem"),
+        ("train:\n  loss:\n    ohem:\n      treshold: 1\n", ":4: train.loss.ohem.treshold: .* mean 'threshold'"),
+        ("methods:\n- kd\n- cwd:\n    temprature: 3\n", ":4: methods.1.cwd.temprature: .* mean 'temperature'"),
+        ("train:\n  seed: 1\n  optimizer: adamm\n", ":3: train.optimizer: unknown optimizer .* mean 'adamw'"),
+        ("train:\n  schedule: {poly: {powr: 3}}\n", ":2: train.schedule.poly.powr: .* mean 'power'"),
+        ("student:\n  model: pspnet-r19\n", ":2: student.model: unknown model"),
+    ):
+        file.write_text(text)
+        with pytest.raises(SegkdError, match=f"^{file}{message}"):
+            check_names(*read_recipe(file))
+    with pytest.raises(SegkdError, match=r"^--set train\.loss=ohm: train\.loss: .* mean 'ohem'"):
+        check_names(*read_recipe(None, ["train.loss=ohm"]))

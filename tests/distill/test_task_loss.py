@@ -195,7 +195,7 @@ def test_names_and_options() -> None:
 @pytest.mark.parametrize(
     ("loss", "message"),
     [
-        ("ohm", "unknown train.loss 'ohm'; did you mean 'ohem'"),
+        ("ohm", "unknown loss 'ohm'; did you mean 'ohem'"),
         ({"ce": {"threshold": 0.7}}, "ce has no options, got threshold"),
         ({"ohem": {"treshold": 0.7}}, "unknown option of ohem 'treshold'; did you mean 'threshold'"),
         ({"ohem": {"threshold": 1.5}}, "threshold must be a probability, 0 to 1, got 1.5"),

@@ -239,6 +239,25 @@ def test_bad_recipes_leave_no_folder(streets: Path, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_first_step_that_fails_leaves_no_folder(
+    streets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The corrected command can use the same --out; what lay there before stays."""
+
+    def fails(*_: object, **__: object) -> None:
+        raise RuntimeError("out of memory")
+
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes.txt").write_text("kept")
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "StepContext", fails)
+        for run in (tmp_path / "new" / "run", tmp_path / "mine"):
+            with pytest.raises(RuntimeError, match="out of memory"):
+                fit(recipe_of(streets), run, device="cpu")
+    assert not (tmp_path / "new").exists() and [path.name for path in (tmp_path / "mine").iterdir()] == ["notes.txt"]
+    assert fit(recipe_of(streets, "train.iters=1"), tmp_path / "mine", device="cpu")["finished"]
+
+
 def test_another_run_is_not_overwritten(streets: Path, tmp_path: Path) -> None:
     fit(recipe_of(streets, "train.iters=1"), tmp_path / "run", device="cpu")
     with pytest.raises(SegkdError, match="already holds a run"):

@@ -82,6 +82,8 @@ def _job(options: dict[str, Any]) -> Job:
     widths_px = _numbers("--trimap", options.pop("trimap"), int)
     ratio, theta_px = options.pop("boundary_iou"), options.pop("boundary_f")
     resamples = options.pop("bootstrap") or 0
+    if options["no_void_borders"] and not (widths_px or detail):
+        raise SegkdError("--no-void-borders changes the trimap: ask for one with --trimap PX[,PX...] or --detail")
     if detail:
         spec = options["data"] if options["data"] is not None else default_data(options["source"])
         cityscapes = spec.startswith("cityscapes:")

@@ -89,20 +89,22 @@ def copy(recipe: str, file: Path) -> None:
 def check(recipe: str, overrides: tuple[str, ...], as_json: bool) -> None:
     """Say whether a recipe is valid; reads no data and trains nothing.
 
-    Keys, types and the form of data specifications are always checked; the names of models and methods only where
-    torch is installed, because they are in its rooms.
+    Keys, types and the form of data specifications are always checked; the names of models, methods, losses,
+    optimizers and schedules, and of their options, only where torch is installed, because they are in its rooms.
 
     \b
     Example:
       segkd recipe check mine.yaml --set train.iters=100
     """
-    from segkd.recipe import load_recipe, recipe_path
+    from segkd.recipe import read_recipe, recipe_path
     from segkd.recipe_names import check_names
 
-    names_checked = check_names(load_recipe(recipe, overrides), str(recipe_path(recipe)))
+    names_checked = check_names(*read_recipe(recipe, overrides))
     if as_json:
         print_json({"recipe": str(recipe_path(recipe)), "valid": True, "names_checked": names_checked})
         return
     if not names_checked:
-        click.echo("segkd: the names of models and methods were not checked: torch is not installed", err=True)
+        click.echo(
+            "segkd: the names of models, methods and their options were not checked: torch is not installed", err=True
+        )
     click.echo(f"{recipe}: valid")

@@ -19,7 +19,7 @@ from segkd.data.listing import named_files, require_choice, require_folders
 from segkd.data.paired_files import ClassPng, PairedFiles
 from segkd.data.pairing import Pairs, by_name, pair_by_name
 from segkd.data.value_map import ValueMap
-from segkd.errors import SegkdError
+from segkd.errors import SegkdError, unknown_name
 
 
 class CityscapesClass(NamedTuple):
@@ -69,6 +69,8 @@ _COUNTS = {
     "coarse": {"train": 2975, "val": 500, "train_extra": 19998},
 }
 _TEST_COUNT = 1525
+# The published ones; any other folder is a split too.
+SPLITS = ("train", "val", "test", "train_extra")
 # Other data in Cityscapes' folders, whose splits have their own sizes.
 _STREET_SCENES = "segkd-synth.json"
 
@@ -117,6 +119,8 @@ class Cityscapes(PairedFiles):
         if split == "test":
             self._set_frames(image_folder)
             return
+        if split not in SPLITS and image_folder.parent.is_dir() and not image_folder.is_dir():
+            raise SegkdError(f"no folder {image_folder}; {unknown_name('split', split, SPLITS)}")
         expected = f"Cityscapes has leftImg8bit/{split} and {ground_truth}/{split} in {path}"
         require_folders(image_folder, mask_folder, expected=expected)
         kind = _label_kind(mask_folder, ground_truth) if labels == "auto" else labels

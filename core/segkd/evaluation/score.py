@@ -89,13 +89,14 @@ def score(job: Job) -> dict[str, Any]:
     dataset = open_dataset(spec, split=job.split)
     if not dataset.has_masks:
         raise SegkdError(f"{spec} has no labels to evaluate against; name data with masks")
+    # Before the network is opened: a measure may have no use for its parameter.
+    options = replace(job.metrics, absent=protocol.absent)
+    suite = MetricSuite(dataset.labels.names, dataset.labels.ignore, options)
     request = Request(
         job.source, dataset.labels, inference, job.model, job.variant, job.provider, job.device, job.threads
     )
     with open_source(request) as predictor:
         _check_classes(predictor.class_names, dataset, spec)
-        options = replace(job.metrics, absent=protocol.absent)
-        suite = MetricSuite(dataset.labels.names, dataset.labels.ignore, options)
         outputs = _Outputs(job, dataset, parse_spec(spec)[0])
         with _progress(len(dataset)) as advance:
             evaluate_set(predictor, dataset, suite, protocol=protocol, on_prediction=outputs.take, on_progress=advance)

@@ -29,6 +29,7 @@ KEYS: dict[str, str] = {
     "cache": "data.cache",
     "skip_damaged": "data.skip_damaged",
     "teacher": "teacher.model",
+    "teacher_weights": "teacher.weights",
     "student": "student.model",
     "init_from": "student.weights",
     "backbone_weights": "student.backbone_weights",
@@ -99,8 +100,9 @@ _TEACHING_OPTIONS: tuple[Callable[[Command], Command], ...] = (
         "--teacher",
         metavar="RUN|NAME|FILE.onnx",
         help="Network to learn from: a run, hf:FOLDER, torch:MODULE:CALLABLE, an ONNX file, or a model's name "
-        "(which needs --set teacher.weights=FILE).",
+        "(which needs --teacher-weights).",
     ),
+    click.option("--teacher-weights", metavar="FILE|NAME", help="Weights of the network that --teacher names."),
     click.option("--method", metavar="NAME[:WEIGHT][+...]", help="Methods; see `segkd list methods`."),
     click.option("--unlabelled", metavar="NAME:PATH", help="Frames without labels for half of each batch."),
 )
@@ -143,7 +145,8 @@ def recipe_from(options: Mapping[str, Any], run: Path) -> Recipe:
     Raises:
         SegkdError: for anything that is wrong in it.
     """
-    from segkd.recipe import load_recipe, parse_recipe
+    from segkd.recipe import read_recipe
+    from segkd_distill.recipe_parts import check_parts
 
     named = {key: options[option] for option, key in KEYS.items() if options.get(option) is not None}
     if "methods" in named:
@@ -151,11 +154,12 @@ def recipe_from(options: Mapping[str, Any], run: Path) -> Recipe:
 
         named["methods"] = [{name: hyper} for name, hyper in parse_methods([named["methods"]])]
     overrides = [f"{key}={json.dumps(value)}" for key, value in named.items()] + list(options["overrides"])
-    if options["recipe"] is not None:
-        return load_recipe(options["recipe"], overrides)
-    if options["resume"] is not None and (run / "recipe.yaml").is_file():
-        return load_recipe(run / "recipe.yaml", overrides)
-    return parse_recipe({}, overrides, source="command line")
+    source = options["recipe"]
+    if source is None and options["resume"] is not None and (run / "recipe.yaml").is_file():
+        source = run / "recipe.yaml"
+    recipe, places = read_recipe(source, overrides)
+    check_parts(recipe, places)
+    return recipe
 
 
 @contextmanager

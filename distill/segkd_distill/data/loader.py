@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import signal
-from collections.abc import Generator
+import sys
+import warnings
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -171,20 +174,29 @@ def batches(
         for number in range(start, stop):
             yield _pinned(source[number]) if pin_memory else source[number]
         return
-    loader = DataLoader(
-        _Reported(source),
-        batch_size=None,
-        sampler=range(start, stop),
-        num_workers=workers,
-        worker_init_fn=_prepare_worker,
-        collate_fn=_unchanged,
-        pin_memory=pin_memory,
-        generator=torch.Generator(),  # its own, so that starting workers draws nothing from the run's
-    )
-    for item in loader:
+    for item in _loader(source, range(start, stop), workers, pin_memory):
         if isinstance(item, str):
             raise SegkdError(item)
         yield item
+
+
+def _loader(source: BatchSource, numbers: range, workers: int, pin_memory: bool) -> Iterator[Batch | str]:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if workers > cores:
+        print(f"--workers {workers} on {cores} CPU cores: {cores} may be faster", file=sys.stderr)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "This DataLoader will create", UserWarning)  # said above, in one line
+        loader = DataLoader(
+            _Reported(source),
+            batch_size=None,
+            sampler=numbers,
+            num_workers=workers,
+            worker_init_fn=_prepare_worker,
+            collate_fn=_unchanged,
+            pin_memory=pin_memory,
+            generator=torch.Generator(),  # its own, so that starting workers draws nothing from the run's
+        )
+        return iter(loader)
 
 
 class _Reported(TorchDataset[Batch | str]):

@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 import importlib
+import inspect
+from collections.abc import Iterable
 from typing import Any
 
 from segkd.errors import unknown_name
 from segkd_distill.methods.base import Declares, Group, Method, Needs, StepContext
 from segkd_distill.models.output import TapInfo
 
-__all__ = ["METHODS", "Declares", "Group", "Method", "Needs", "StepContext", "build_method", "method_class"]
+__all__ = [
+    "METHODS",
+    "Declares",
+    "Group",
+    "Method",
+    "Needs",
+    "StepContext",
+    "build_method",
+    "check_hyper",
+    "method_class",
+]
 
 METHODS: dict[str, str] = {
     "kd": "segkd_distill.methods.kd:LogitKD",
@@ -40,6 +52,18 @@ def method_class(name: str) -> type[Method]:
     return found
 
 
+def check_hyper(name: str, hyper: Iterable[str]) -> None:
+    """Check the names of a method's hyper-parameters.
+
+    Raises:
+        SegkdError: for an unknown method or hyper-parameter.
+    """
+    known = set(inspect.signature(method_class(name)).parameters) - {"student", "teacher", "num_classes"}
+    for key in hyper:
+        if key not in known:
+            raise unknown_name(f"hyper-parameter of {name}", key, known)
+
+
 def build_method(name: str, *, student: TapInfo, teacher: TapInfo, num_classes: int, **hyper: Any) -> Method:
     """Build a method for a pair of networks.
 
@@ -53,13 +77,7 @@ def build_method(name: str, *, student: TapInfo, teacher: TapInfo, num_classes: 
     Raises:
         SegkdError: for an unknown method or hyper-parameter, or taps that one of the networks lacks.
     """
-    import inspect
-
-    cls = method_class(name)
-    known = set(inspect.signature(cls).parameters) - {"student", "teacher", "num_classes"}
-    for key in hyper:
-        if key not in known:
-            raise unknown_name(f"hyper-parameter of {name}", key, known)
-    method = cls(student=student, teacher=teacher, num_classes=num_classes, **hyper)
+    check_hyper(name, hyper)
+    method = method_class(name)(student=student, teacher=teacher, num_classes=num_classes, **hyper)
     method.needs.require(name, student, teacher)
     return method

@@ -117,6 +117,11 @@ def _read_torch(path: Path) -> Any:
             warnings.simplefilter("ignore", UserWarning)
             return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch.load fails on foreign bytes with whatever its parser meets first
+        if "Unsupported operand" in str(error):
+            raise SegkdError(
+                f"{path} holds more than tensors, or was pickled with another protocol than torch.save's, and loading "
+                "that could run its code; save the state dict alone with torch.save, or as safetensors"
+            ) from error
         blocked = re.search(r"GLOBAL ([\w.]+)|function (\S+)", str(error))
         if blocked:
             raise SegkdError(

@@ -21,6 +21,10 @@ CLASSIFIER = re.compile(r"conv_seg\.(weight|bias)$")
 STEM = re.compile(r"(stem|conv1|bn1)\.")
 
 
+class OtherClasses(SegkdError):
+    """Weights that fit but for their classifiers, which have another number of classes; callers say what to do."""
+
+
 @dataclass(frozen=True)
 class LoadReport:
     """What became of the tensors of a file.
@@ -53,6 +57,8 @@ class LoadReport:
         ):
             if names:
                 parts.append(f"{len(names)} {what} ({some(names)})")
+        if self.normalisation is not None:
+            parts.append(f"images are normalised as for these weights: {self.normalisation.describe()}")
         return "; ".join([*parts, *self.notes])
 
 
@@ -112,7 +118,9 @@ def _load_kept(
     try:
         report = load_into(module, {**tensors, **kept}, other_classes=other_classes)
     except SegkdError as error:
-        raise SegkdError(f"{checkpoint.path} ({checkpoint.format}): {error}{_hint(checkpoint)}") from error
+        # Which model the file fits is no news where the classifier alone is another one.
+        kind, hint = (OtherClasses, "") if isinstance(error, OtherClasses) else (SegkdError, _hint(checkpoint))
+        raise kind(f"{checkpoint.path} ({checkpoint.format}): {error}{hint}") from error
     return replace(report, matched=tuple(name for name in report.matched if name not in kept), format=checkpoint.format)
 
 
@@ -139,13 +147,13 @@ def load_backbone_weights(model: Network, path: Path | str) -> LoadReport:
             "`segkd model inspect` says what it is"
         )
     own, kept = backbone.state_dict(), {}
-    notes, normalisation = checkpoint.notes, checkpoint.normalisation
+    notes = checkpoint.notes
     if stem_differs(own, tensors):
         kept = {name: value for name, value in own.items() if STEM.match(name)}
         tensors = {name: value for name, value in tensors.items() if not STEM.match(name)}
-        notes, normalisation = ("the file's stem is another one: the stem keeps its initial values",), None
+        notes = ("the file's stem is another one: the stem keeps its initial values",)
     report = _load_kept(backbone, checkpoint, tensors, kept)
-    report = replace(report, notes=notes, normalisation=set_normalisation(model, normalisation))
+    report = replace(report, notes=notes, normalisation=set_normalisation(model, checkpoint.normalisation))
     print(f"{checkpoint.path}: {report.summary()}", file=sys.stderr)
     return report
 
@@ -251,9 +259,8 @@ def _refuse(
         )
     if classifiers and not other_classes:
         name = classifiers[0]
-        raise SegkdError(
-            f"the weights are for {tensors[name].shape[0]} classes, the network has {own[name].shape[0]} ({name}); "
-            "use weights for these classes; a student may start from them with --fresh-classifier"
+        raise OtherClasses(
+            f"the weights are for {tensors[name].shape[0]} classes, the network has {own[name].shape[0]} ({name})"
         )
 
 

@@ -14,7 +14,8 @@ from segkd.files import read_json
 from segkd_distill.models.checkpoint_files import CheckpointFile, read_file, strip_prefixes
 from segkd_distill.models.checkpoint_formats import detect
 from segkd_distill.models.checkpoint_formats.base import Normalisation
-from segkd_distill.models.checkpoint_formats.openmmlab import preprocessor_normalisation
+from segkd_distill.models.checkpoint_formats.openmmlab import meta_normalisation, preprocessor_normalisation
+from segkd_distill.models.checkpoint_formats.timm import config_normalisation
 from segkd_distill.models.weights_table import find_weights
 
 CLASSIFIER = "decode_head.conv_seg.weight"
@@ -114,7 +115,10 @@ def _from_elsewhere(path: Path, file: CheckpointFile, own: dict[str, Tensor]) ->
         notes,
         num_classes,
         _class_names(file.meta, num_classes),
-        found.normalisation or preprocessor_normalisation(file.tensors),
+        preprocessor_normalisation(file.tensors)
+        or config_normalisation(path)
+        or meta_normalisation(file.meta)
+        or found.normalisation,
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from segkd_distill.models.checkpoint_files import load_tensors, save_tensors
 from segkd_distill.models.checkpoint_loading import (
     LoadReport,
+    OtherClasses,
     load_backbone_weights,
     load_checkpoint,
     load_into,
@@ -19,6 +20,7 @@ from segkd_distill.models.checkpoint_reading import Checkpoint, read_checkpoint
 __all__ = [
     "Checkpoint",
     "LoadReport",
+    "OtherClasses",
     "load_backbone_weights",
     "load_checkpoint",
     "load_into",

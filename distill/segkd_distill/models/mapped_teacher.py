@@ -49,6 +49,10 @@ class MappedTeacher(Network):
         output: SegOutput = self.teacher(image, taps)
         return SegOutput(self.map_logits(output.logits), None, output.taps)
 
+    def check_size(self, size: Sequence[int]) -> None:
+        """As the teacher does."""
+        self.teacher.check_size(size)
+
     def map_logits(self, logits: Tensor) -> Tensor:
         """Logits (N, teacher's classes, h, w) as (N, data's classes, h, w), of the same dtype."""
         mapped = logits.index_select(1, self._order)

@@ -33,6 +33,13 @@ class Network(nn.Module):
         """
         raise NotImplementedError
 
+    def check_size(self, size: Sequence[int]) -> None:
+        """Refuse images of a size (height, width) that the network cannot take; most take any.
+
+        Raises:
+            SegkdError: saying which it takes.
+        """
+
     def tap_info(self) -> TapInfo:
         """Widths and strides of all taps, without running the network."""
         raise NotImplementedError

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from segkd.data.base import LabelSpace
 from segkd.errors import SegkdError, unknown_name
+from segkd_distill.models.checkpoint_inspect import fitting_models
 from segkd_distill.models.checkpoint_loading import load_checkpoint
 from segkd_distill.models.checkpoints import read_checkpoint
 from segkd_distill.models.class_map import map_classes
@@ -27,8 +28,8 @@ def load_teacher(
     """Load a teacher.
 
     Its classes are brought into the data's order by name; a table on stderr shows how, unless they are the same
-    already. Where nothing tells the teacher's class names, ``class_map`` calls them ``"0"``, ``"1"``, ...; without it
-    there must be as many as the data have, and they are taken to be those.
+    already and no ``class_map`` is given. Where nothing tells the teacher's class names, ``class_map`` calls them
+    ``"0"``, ``"1"``, ...; without it there must be as many as the data have, and they are taken to be those.
 
     Args:
         model: a run folder, a model's name, ``hf:``, ``timm:`` or ``torch:`` with what to open, or an ONNX file.
@@ -74,10 +75,9 @@ def _with_classes_of(
     if names is None:
         names = tuple(str(channel) for channel in range(network.num_classes))
     found = map_classes(names, label_space.names, class_map, called=called)
-    if found.is_identity:
-        return network
-    print(f"teacher {called}: {found.table()}", file=sys.stderr)
-    return MappedTeacher(network, found)
+    if class_map or not found.is_identity:
+        print(f"teacher {called}: {found.table()}", file=sys.stderr)
+    return network if found.is_identity else MappedTeacher(network, found)
 
 
 def _from_run(folder: Path) -> Teacher:
@@ -90,14 +90,24 @@ def _from_run(folder: Path) -> Teacher:
     return Teacher(run.model, run.label_space.names)
 
 
+def _name_the_network(file: str) -> str:
+    """What to do with a weights file in the place of a network."""
+    fitting = fitting_models(read_checkpoint(file))
+    hint = f" ({', '.join(fitting)})" if fitting else ""
+    return f"teacher {file} is a weights file: name its network, --teacher MODEL --teacher-weights {file}{hint}"
+
+
 def _from_zoo(name: str, weights: str | Path | None) -> Teacher:
     if name not in MODELS:
+        if Path(name).expanduser().is_file():
+            raise SegkdError(_name_the_network(name))
         if "/" in name or name.startswith((".", "~")):
             raise SegkdError(f"no run folder {name} for the teacher")
         raise unknown_name("teacher", name, MODELS)
     if weights is None:
         raise SegkdError(
-            f"teacher {name} needs weights: nothing falls back to random weights; give a weights file or a run folder"
+            f"teacher {name} needs weights: nothing falls back to random weights; give --teacher-weights FILE|NAME "
+            "(teacher.weights in a recipe), or a run folder as --teacher"
         )
     checkpoint = read_checkpoint(weights)
     if checkpoint.num_classes is None:

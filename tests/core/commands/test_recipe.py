@@ -79,4 +79,4 @@ def test_check_without_torch_says_what_it_did_not_check(monkeypatch: pytest.Monk
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     result = run("check", NAME, "--set", "student.model=pspnet-r17")
     assert result.exit_code == 0
-    assert "models and methods were not checked: torch is not installed" in result.stderr
+    assert "models, methods and their options were not checked: torch is not installed" in result.stderr

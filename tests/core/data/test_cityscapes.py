@@ -134,6 +134,8 @@ def test_what_is_not_there_is_named(tmp_path) -> None:
         Cityscapes(tmp_path, split="train")
     with pytest.raises(SegkdError, match=r"no folder .*leftImg8bit/test"):
         Cityscapes(tmp_path, split="test")
+    with pytest.raises(SegkdError, match=r"no folder .*leftImg8bit/valid; unknown split 'valid'; did you mean 'val'"):
+        Cityscapes(tmp_path, split="valid")
     with pytest.raises(SegkdError, match=r"no folder .*gtCoarse/val; Cityscapes has leftImg8bit/val and gtCoarse/val"):
         Cityscapes(tmp_path, quality="coarse")
     with pytest.raises(

@@ -86,6 +86,20 @@ def test_a_module_and_an_onnx_file_of_the_same_function_teach_the_same(
     assert f"model: {tmp_path / 'guess.onnx'}" in (tmp_path / "onnx" / "recipe.yaml").read_text()
 
 
+def test_an_onnx_file_of_another_size_is_refused_before_the_run_begins(streets: Path, tmp_path: Path) -> None:
+    path = write(tmp_path / "fixed.onnx", classes=19, shape=[1, 3, 64, 64])
+    result = segkd("distill", *small(streets, tmp_path / "run"), "--teacher", path, "--method", "kd")
+    assert result.exit_code == 2, result.output
+    assert "takes images of 64x64 pixels, got 32x64; train on crops of that size (--imgsz 64x64)" in result.stderr
+    assert not (tmp_path / "run").exists()
+    # Through a map of its classes too.
+    write(tmp_path / "fixed.onnx", classes=20, shape=[1, 3, 64, 64])
+    mapping = ", ".join(f'"{channel}": {name}' for channel, name in enumerate((*names(streets), "null")))
+    words = ["--teacher", path, "--method", "kd", "--set", f"teacher.class_map={{{mapping}}}"]
+    result = segkd("distill", *small(streets, tmp_path / "run"), *words)
+    assert "takes images of 64x64 pixels, got 32x64" in result.stderr and not (tmp_path / "run").exists()
+
+
 def test_an_onnx_file_of_other_classes_is_one_line(streets: Path, tmp_path: Path) -> None:
     path = write(tmp_path / "three.onnx")
     words = ["--teacher", path, "--method", "kd", "--set", 'teacher.class_map={"0": road, "1": sky, "2": car}']

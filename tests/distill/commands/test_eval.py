@@ -8,7 +8,7 @@ import pytest
 from segkd import cli
 from segkd_distill.train import fit
 from tests.distill.commands.command_line import segkd
-from tests.distill.training import recipe_of
+from tests.distill.training import recipe_of, write_folder
 
 
 @pytest.fixture(scope="module")
@@ -88,6 +88,7 @@ def test_modes_and_protocols_are_part_of_the_result(run: Path) -> None:
         (["RUN", "--trimap", "1,x"], "--trimap 1,x: expected numbers separated by commas"),
         (["RUN", "--trimap", "0"], "widths of at least 1 pixel"),
         (["RUN", "--boundary-iou", "2"], "above 0 and below 1"),
+        (["RUN", "--no-void-borders"], "ask for one with --trimap PX[,PX...] or --detail"),
         (["RUN", "--boundary-f", "0"], "at least 1 pixel"),
         (["RUN", "--scales", "0,1"], "factors above 0"),
         (["RUN", "--crop", "32x64"], "belong to --mode slide"),
@@ -102,3 +103,21 @@ def test_bad_input(run: Path, arguments: list[str], message: str) -> None:
     result = segkd("eval", *[word.replace("RUN", str(run)) for word in arguments])
     assert result.exit_code == 2 and message in result.stderr.splitlines()[-1]
     assert result.stdout == "" and "Traceback" not in result.output
+
+
+def test_weights_of_other_classes_name_what_eval_can_do(run: Path, tmp_path: Path) -> None:
+    data = f"folder:{write_folder(tmp_path)}"
+    file = tmp_path / "w.safetensors"
+    file.write_bytes((run / "student.safetensors").read_bytes())
+    result = segkd("eval", file, "--model", "quickstart-mv2", "--data", data, "--device", "cpu")
+    assert result.exit_code == 2
+    assert result.stderr.splitlines()[-1].endswith(
+        "the weights are for 19 classes, the network has 2 (decode_head.conv_seg.weight): "
+        "score it on data with the classes that it was trained on"
+    )
+
+
+@pytest.mark.parametrize("measure", [["--trimap", "0"], ["--boundary-iou", "2"], ["--boundary-f", "0"]])
+def test_measures_are_refused_before_the_network_is_opened(run: Path, measure: list[str]) -> None:
+    result = segkd("eval", run, *measure)
+    assert result.exit_code == 2 and len(result.stderr.splitlines()) == 1  # no "device: ..." before it

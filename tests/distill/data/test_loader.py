@@ -107,6 +107,16 @@ def test_workers_and_resume_change_nothing(streets: Path, workers: int) -> None:
     assert all(equal(a, b) for a, b in zip(alone[4:], resumed, strict=True))
 
 
+@pytest.mark.filterwarnings("error")
+def test_more_workers_than_cores_is_one_line_of_our_own(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {0})
+    for workers, said in ((1, ""), (2, "--workers 2 on 1 CPU cores: 1 may be faster\n")):
+        list(batches(source_of(), start=0, stop=1, workers=workers))
+        assert capfd.readouterr().err == said
+
+
 def test_workers_draw_nothing_from_the_runs_generator() -> None:
     torch.manual_seed(0)
     before = torch.get_rng_state()

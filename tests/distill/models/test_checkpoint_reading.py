@@ -9,6 +9,7 @@ from torch import Tensor
 
 from segkd.data.base import LabelSpace
 from segkd.errors import SegkdError
+from segkd_distill.models.checkpoint_formats.base import IMAGENET
 from segkd_distill.models.checkpoint_formats.cirkd import CAFFE
 from segkd_distill.models.checkpoint_reading import read_checkpoint
 from segkd_distill.models.zoo import MODELS, build_model
@@ -26,8 +27,20 @@ def test_open_mmlab_0x(state: dict[str, Tensor], tmp_path: Path) -> None:
     torch.save({"meta": meta, "state_dict": state, "optimizer": {}}, tmp_path / "w.pth")
     found = read_checkpoint(tmp_path / "w.pth")
     assert (found.format, found.num_classes, found.class_names) == ("open-mmlab", 3, ("road", "sky", "car"))
-    assert found.normalisation is None and not found.is_backbone and found.notes == ()
+    assert found.normalisation == IMAGENET and not found.is_backbone and found.notes == ()
     assert list(found.tensors) == list(state)
+
+
+def test_the_configuration_in_the_file_wins(state: dict[str, Tensor], tmp_path: Path) -> None:
+    config = "img_norm_cfg = dict(\n    mean=[1.0, 2.0, 3.0], std=[4.0, 5.0, 6.0], to_rgb=True)"
+    torch.save({"meta": {"mmseg_version": "0.26.0", "config": config}, "state_dict": state}, tmp_path / "w.pth")
+    assert read_checkpoint(tmp_path / "w.pth").normalisation == ((1, 2, 3), (4, 5, 6))
+
+
+def test_nothing_tells_the_normalisation_of_bare_networks(state: dict[str, Tensor], tmp_path: Path) -> None:
+    """A run's ``student.safetensors`` alone has the same names, whatever it was trained with."""
+    torch.save(state, tmp_path / "w.pth")
+    assert read_checkpoint(tmp_path / "w.pth").normalisation is None
 
 
 def test_open_mmlab_1x(state: dict[str, Tensor], tmp_path: Path) -> None:

@@ -65,6 +65,14 @@ def test_name_without_weights_is_refused() -> None:
         load_teacher(NAME, None, ROAD_SKY_CAR)
 
 
+def test_a_weights_file_says_which_networks_it_fits(run: Path, tmp_path: Path) -> None:
+    file = tmp_path / "w.safetensors"
+    file.write_bytes((run / "student.safetensors").read_bytes())
+    said = rf"w\.safetensors is a weights file: .*--teacher MODEL --teacher-weights {file} \(it fits {NAME}\)"
+    with pytest.raises(SegkdError, match=said):
+        load_teacher(file, None, ROAD_SKY_CAR)
+
+
 def test_other_number_of_classes(run: Path) -> None:
     two = labels("road", "sky")
     with pytest.raises(SegkdError, match="has 3 classes, the data 2"):
@@ -89,6 +97,11 @@ def test_another_order_is_mapped_and_shown(run: Path, capsys: pytest.CaptureFixt
     assert f"teacher {run}: classes of the data <- classes of the teacher" in shown and "  road  <- road" in shown
     assert torch.equal(teacher(small_image()).logits, plain(small_image()).logits[:, [2, 0, 1]])
     assert not any(p.requires_grad for p in teacher.parameters()) and not any(m.training for m in teacher.modules())
+
+
+def test_a_class_map_that_renames_shows_its_table(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    teacher = load_teacher(run, None, labels("road", "air", "car"), {"sky": "air"})
+    assert not isinstance(teacher, MappedTeacher) and "  air   <- sky" in capsys.readouterr().err
 
 
 def test_a_class_map_merges_and_leaves_out(run: Path, capsys: pytest.CaptureFixture[str]) -> None:

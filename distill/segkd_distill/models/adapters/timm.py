@@ -55,8 +55,8 @@ def open_teacher(place: str, weights: str | Path | None, num_classes: int) -> Te
     """
     if weights is None:
         raise SegkdError(
-            f"teacher timm:{place} needs weights: nothing falls back to random weights; give a weights file, or the "
-            "run folder that trained it"
+            f"teacher timm:{place} needs weights: nothing falls back to random weights; give "
+            "--teacher-weights FILE, or the run folder that trained it"
         )
     config, _ = parse(place)
     checkpoint = read_checkpoint(weights)

@@ -7,7 +7,7 @@ Its CBAM modules serve distillation alone and are left out. Images are RGB with 
 
 from __future__ import annotations
 
-from segkd_distill.models.checkpoint_formats.base import Format, Rules, Tensors, has
+from segkd_distill.models.checkpoint_formats.base import IMAGENET, Format, Rules, Tensors, has
 from segkd_distill.models.checkpoint_formats.flat_mobilenet import flat_rules
 
 _KINDS = (("0", "conv"), ("1", "bn"))
@@ -35,6 +35,7 @@ RULES = Rules(
     ],
     # MobileNetV2's files hold each tensor twice.
     (r"(?:.+\.)?cbam\..+", r"backbone\.(?:low|high)_level_features\..+"),
+    IMAGENET,
 )
 
 

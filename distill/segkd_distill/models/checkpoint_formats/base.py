@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+from segkd_distill.models.segmenter import IMAGENET_MEAN, IMAGENET_STD
+
 Tensors = Mapping[str, Tensor]
 
 
@@ -22,6 +24,15 @@ class Normalisation(NamedTuple):
 
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
+
+    def describe(self) -> str:
+        """In one phrase."""
+        mean, std = (" ".join(f"{value:g}" for value in values) for values in self)
+        return f"RGB mean {mean}, deviation {std}"
+
+
+# What torchvision, timm and open-mmlab train their classifiers with.
+IMAGENET = Normalisation(IMAGENET_MEAN, IMAGENET_STD)
 
 
 @dataclass(frozen=True)
@@ -64,10 +75,12 @@ class Rules:
     Attributes:
         rename: (pattern, replacement) as of :func:`re.sub`.
         drop: patterns of names to leave out.
+        normalisation: what the weights were trained with, where the format settles it.
     """
 
     rename: Sequence[tuple[str, str]]
     drop: Sequence[str] = ()
+    normalisation: Normalisation | None = None
 
     def apply(self, names: Iterable[str]) -> tuple[dict[str, str], tuple[str, ...]]:
         """(name in the file -> name here, names left out); what no pattern fits keeps its name."""
@@ -84,7 +97,8 @@ class Rules:
     def translate(self, tensors: Tensors) -> Translation:
         """Rename tensors."""
         kept, dropped = self.apply(tensors)
-        return Translation({new: tensors[name] for name, new in kept.items()}, dropped)
+        renamed = {new: tensors[name] for name, new in kept.items()}
+        return Translation(renamed, dropped, normalisation=self.normalisation)
 
 
 def has(tensors: Tensors, *patterns: str) -> bool:

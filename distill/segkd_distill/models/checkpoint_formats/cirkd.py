@@ -19,6 +19,7 @@ from segkd_distill.models.checkpoint_formats.flat_mobilenet import flat_rules
 
 CAFFE = Normalisation((122.67891434, 116.66876762, 104.00698793), (1.0, 1.0, 1.0))
 NOTE = "trained on BGR minus Caffe's means: first convolution and means are turned to RGB"
+BACKBONE_NOTE = "CIRKD reads it with BGR minus Caffe's means: first convolution and means are turned to RGB"
 
 _STEM = [
     (rf"(?:pretrained\.)?{part}{index}\.(.+)", rf"backbone.stem.{3 * (index - 1) + offset}.\1")
@@ -78,7 +79,8 @@ def to_rgb(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 def translate(tensors: Tensors) -> Translation:
     """Rename, and turn BGR to RGB."""
     found = (PSP if has(tensors, r"head\.psp\.") else DEEPLAB).translate(tensors)
-    return replace(found, tensors=to_rgb(found.tensors), notes=(NOTE,), normalisation=CAFFE)
+    notes = (NOTE,) if has(tensors, r"head\.") else (BACKBONE_NOTE,)
+    return replace(found, tensors=to_rgb(found.tensors), notes=notes, normalisation=CAFFE)
 
 
 FORMAT = Format("CIRKD", matches, translate)

@@ -1,17 +1,30 @@
 """open-mmlab: mmsegmentation 0.x and 1.x, mmcv's and mmcls' ImageNet backbones, mmrazor.
 
 Source: mmsegmentation 0.26.0 and 1.2.2 (state dicts of ``EncoderDecoder``), mmcls 0.x (``ImageClassifier``). This
-project's names are theirs, so nothing is renamed; bare backbones get their prefix.
+project's names are theirs, so nothing is renamed; bare backbones get their prefix. Images are RGB with ImageNet's mean
+and deviation, unless the file says otherwise.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from typing import Any
 
-from segkd_distill.models.checkpoint_formats.base import Format, Normalisation, Tensors, Translation, has
+from segkd_distill.models.checkpoint_formats.base import (
+    IMAGENET,
+    Format,
+    Normalisation,
+    Tensors,
+    Translation,
+    has,
+)
 
 # An ImageNet classifier, and MobileNetV2's last convolution, which only the classifier reads.
 CLASSIFIER = r"(?:fc|head|neck|classifier|logits)\..*|(?:backbone\.)?conv2\.(?:conv|bn)\..*"
+_IMG_NORM = re.compile(
+    r"img_norm_cfg\s*=\s*dict\(\s*mean=\[(?P<mean>[^\]]*)\],\s*std=\[(?P<std>[^\]]*)\],\s*to_rgb=(?P<to_rgb>\w+)"
+)
 HRNET_CLASSIFIER = r"(?:incre_modules|downsamp_modules|final_layer|classifier)\..*"
 
 
@@ -40,7 +53,7 @@ def bare_backbone(tensors: Tensors, classifier: str) -> Translation:
         for name, tensor in tensors.items()
         if name not in dropped
     }
-    return Translation(kept, dropped)
+    return Translation(kept, dropped, normalisation=IMAGENET)
 
 
 def _network(tensors: Tensors) -> Translation:
@@ -57,6 +70,19 @@ def preprocessor_normalisation(tensors: Tensors) -> Normalisation | None:
         red, green, blue = (float(value) for value in found.flatten())
         pair.append((red, green, blue))
     return Normalisation(*pair)
+
+
+def meta_normalisation(meta: Mapping[str, Any]) -> Normalisation | None:
+    """Mean and deviation of a 0.x file: those of the configuration in its ``meta``, ImageNet's where it has none."""
+    found = _IMG_NORM.search(str(meta.get("config", "")))
+    if found is None:
+        return IMAGENET if "mmseg_version" in meta else None
+    try:
+        mean, std = ([float(value) for value in found[key].split(",") if value.strip()] for key in ("mean", "std"))
+    except ValueError:
+        return None
+    rgb = found["to_rgb"] == "True" and len(mean) == len(std) == 3
+    return Normalisation((mean[0], mean[1], mean[2]), (std[0], std[1], std[2])) if rgb else None
 
 
 NETWORK = Format("open-mmlab", matches_network, _network)

@@ -14,7 +14,7 @@ from dataclasses import replace
 
 from torch import Tensor
 
-from segkd_distill.models.checkpoint_formats.base import Format, Rules, Tensors, Translation, has
+from segkd_distill.models.checkpoint_formats.base import IMAGENET, Format, Rules, Tensors, Translation, has
 from segkd_distill.models.checkpoint_formats.cirkd import CAFFE, NOTE
 
 HF5 = Rules(
@@ -75,7 +75,7 @@ def _nvlabs_rules() -> Rules:
         (r"(?:decode_head\.)?linear_pred\.(.+)", r"decode_head.conv_seg.\1"),
     ]
     # NVlabs' head inherits a classifier that it never uses.
-    return Rules(rules, (r"head\..+", r"decode_head\.conv_seg\..+"))
+    return Rules(rules, (r"head\..+", r"decode_head\.conv_seg\..+"), IMAGENET)
 
 
 NVLABS = _nvlabs_rules()

@@ -1,12 +1,21 @@
 """timm: ResNets with a deep stem and MobileNetV2.
 
 Source: timm 1.0.31 (models/resnet.py, efficientnet.py). Dilations are the network's own here, whatever the weights
-were trained with. HRNet has its authors' names (openmmlab.py), plain ResNets torchvision's.
+were trained with. Images are RGB with ImageNet's mean and deviation, unless the ``config.json`` beside the file says
+otherwise. HRNet has its authors' names (openmmlab.py), plain ResNets torchvision's.
 """
 
 from __future__ import annotations
 
-from segkd_distill.models.checkpoint_formats.base import Format, Rules, Tensors, has
+from collections.abc import Mapping
+from pathlib import Path
+
+from segkd.errors import SegkdError
+from segkd.files import read_json
+from segkd_distill.models.checkpoint_formats.base import IMAGENET, Format, Normalisation, Rules, Tensors, has
+
+# What the Hugging Face hub and ``timm.models.save_for_hf`` put beside the weights.
+CONFIG = "config.json"
 
 # The three convolutions of the stem are one list, the last normalisation is the network's own.
 RESNET = Rules(
@@ -16,6 +25,7 @@ RESNET = Rules(
         (r"(layer[1-4]\..+)", r"backbone.\1"),
     ],
     (r"fc\..+",),
+    IMAGENET,
 )
 _BLOCK = (
     ("conv_pw", "0.conv"),
@@ -38,6 +48,7 @@ MOBILENETV2 = Rules(
         ),
     ],
     (r"(?:conv_head|bn2|classifier)\..+",),
+    IMAGENET,
 )
 
 
@@ -51,6 +62,25 @@ def matches_mobilenetv2(tensors: Tensors) -> bool:
     return has(tensors, r"conv_stem\.", r"blocks\.1\.0\.conv_pwl\.", r"blocks\.6\.0\.conv_pwl\.") and not has(
         tensors, r"blocks\.\d+\.\d+\.se\."
     )
+
+
+def config_normalisation(path: Path) -> Normalisation | None:
+    """Mean and deviation of the ``config.json`` beside a weights file, where that is timm's.
+
+    Raises:
+        SegkdError: if they are malformed.
+    """
+    config = path.with_name(CONFIG)
+    values = read_json(config) if config.is_file() else None
+    own = values.get("pretrained_cfg") if isinstance(values, Mapping) else None
+    if not isinstance(own, Mapping) or not {"mean", "std"} <= own.keys():
+        return None
+    try:
+        # timm's are shares of 255; rounded, 0.456 * 255 is 116.28 again.
+        mean, std = (tuple(round(255 * float(value), 4) for value in own[key]) for key in ("mean", "std"))
+        return Normalisation((mean[0], mean[1], mean[2]), (std[0], std[1], std[2]))
+    except (TypeError, ValueError, IndexError) as error:
+        raise SegkdError(f"{config}: pretrained_cfg: mean and std must be three numbers each ({error!r})") from error
 
 
 BACKBONE_RESNET = Format("timm backbone", matches_resnet, RESNET.translate)

@@ -6,7 +6,7 @@ mean and deviation, as here.
 
 from __future__ import annotations
 
-from segkd_distill.models.checkpoint_formats.base import Format, Rules, Tensors, has
+from segkd_distill.models.checkpoint_formats.base import IMAGENET, Format, Rules, Tensors, has
 from segkd_distill.models.checkpoint_formats.flat_mobilenet import flat_rules
 
 _KINDS = (("0", "conv"), ("1", "bn"))
@@ -25,10 +25,11 @@ DEEPLABV3 = Rules(
         ),
         (r"classifier\.4\.(.+)", r"decode_head.conv_seg.\1"),
         (r"aux_classifier\.4\.(.+)", r"auxiliary_head.conv_seg.\1"),
-    ]
+    ],
+    normalisation=IMAGENET,
 )
-RESNET = Rules([(r"((?:conv1|bn1|layer[1-4])\..+)", r"backbone.\1")], (r"fc\..+",))
-MOBILENETV2 = Rules(flat_rules("", old=False), (r"features\.18\..+", r"classifier\..+"))
+RESNET = Rules([(r"((?:conv1|bn1|layer[1-4])\..+)", r"backbone.\1")], (r"fc\..+",), IMAGENET)
+MOBILENETV2 = Rules(flat_rules("", old=False), (r"features\.18\..+", r"classifier\..+"), IMAGENET)
 
 
 def matches_resnet(tensors: Tensors) -> bool:

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from segkd_distill.models.checkpoint_formats import detect
+from segkd_distill.models.checkpoint_formats.base import IMAGENET
 from segkd_distill.models.checkpoints import read_checkpoint
 from tests.distill.models.checkpoint_formats import foreign
 from tests.distill.models.checkpoint_formats.base import check_network
@@ -32,4 +33,4 @@ def test_their_files_hold_a_numpy_score(tmp_path: Path) -> None:
     content = {"epoch": 3, "state_dict": state, "best_pred": np.float64(0.7), "optimizer": {"state": {}}}
     torch.save(content, tmp_path / "model_best.pth.tar")
     found = read_checkpoint(tmp_path / "model_best.pth.tar")
-    assert (found.format, found.num_classes, found.normalisation) == ("AttnFD", 21, None)
+    assert (found.format, found.num_classes, found.normalisation) == ("AttnFD", 21, IMAGENET)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from segkd.errors import SegkdError
-from segkd_distill.models.checkpoint_formats.cirkd import CAFFE, FORMAT, to_rgb
+from segkd_distill.models.checkpoint_formats.cirkd import BACKBONE_NOTE, CAFFE, FORMAT, to_rgb
 from segkd_distill.models.checkpoints import load_backbone_weights, load_weights
 from segkd_distill.models.zoo import build_model
 from tests.distill.models.checkpoint_formats import foreign
@@ -56,6 +56,7 @@ def test_imagenet_backbones_of_cirkd(tmp_path: Path) -> None:
         network = build_model(model, 3)
         report = load_backbone_weights(network, tmp_path / "w.pth")
         assert (report.format, report.missing, report.unexpected) == ("CIRKD", (), ())
+        assert report.notes == (BACKBONE_NOTE,) and report.normalisation is None  # Caffe's, as the network's own
         expected = FORMAT.translate(state).tensors
         assert all(torch.equal(expected[f"backbone.{n}"], t) for n, t in network.backbone.state_dict().items())
 

@@ -5,7 +5,8 @@ import torch
 from torch import Tensor
 
 from segkd_distill.models.checkpoint_formats import detect
-from segkd_distill.models.checkpoint_formats.openmmlab import preprocessor_normalisation
+from segkd_distill.models.checkpoint_formats.base import IMAGENET
+from segkd_distill.models.checkpoint_formats.openmmlab import meta_normalisation, preprocessor_normalisation
 from segkd_distill.models.zoo import build_model
 
 
@@ -49,7 +50,7 @@ def test_imagenet_backbones_lose_their_classifier(model: str, prefix: str, forma
     assert format_ is not None and format_.name == format_name
     found = format_.translate(tensors)
     assert set(found.tensors) == {f"backbone.{name}" for name in backbone}
-    assert sorted(found.dropped) == sorted(extra)
+    assert sorted(found.dropped) == sorted(extra) and found.normalisation == IMAGENET
 
 
 def test_hrnets_second_convolution_is_no_classifier() -> None:
@@ -68,3 +69,18 @@ def test_a_data_preprocessors_normalisation() -> None:
     assert found is not None and found.mean == (1, 2, 3) and found.std == (4, 5, 6)
     del tensors["data_preprocessor.std"]
     assert preprocessor_normalisation(tensors) is None
+
+
+@pytest.mark.parametrize(
+    ("meta", "expected"),
+    [
+        ({}, None),
+        ({"mmseg_version": "0.26.0"}, IMAGENET),
+        ({"config": "img_norm_cfg = dict(mean=[1, 2, 3], std=[4, 5, 6], to_rgb=True)"}, ((1, 2, 3), (4, 5, 6))),
+        ({"config": "img_norm_cfg = dict(mean=[1, 2, 3], std=[4, 5, 6], to_rgb=False)", "mmseg_version": "0"}, None),
+        ({"config": "img_norm_cfg = dict(mean=[a], std=[4, 5, 6], to_rgb=True)"}, None),
+        ({"config": "img_norm_cfg = dict(mean=[1], std=[4, 5, 6], to_rgb=True)"}, None),
+    ],
+)
+def test_the_normalisation_of_a_configuration(meta: dict[str, str], expected: object) -> None:
+    assert meta_normalisation(meta) == expected

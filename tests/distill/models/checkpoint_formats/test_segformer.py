@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from segkd_distill.models.checkpoint_formats import detect
+from segkd_distill.models.checkpoint_formats.base import IMAGENET
 from segkd_distill.models.checkpoint_formats.segformer import split_keys_and_values
 from tests.distill.models.checkpoint_formats import foreign
 from tests.distill.models.checkpoint_formats.base import check_network
@@ -50,7 +51,7 @@ def test_nvlabs_network_and_encoder() -> None:
     assert of_cirkd is not None
     expected = of_cirkd.translate(cirkd).tensors
     assert set(of_nvlabs.tensors) == set(expected)
-    assert set(of_nvlabs.dropped) == set(unused) and of_nvlabs.normalisation is None
+    assert set(of_nvlabs.dropped) == set(unused) and of_nvlabs.normalisation == IMAGENET
     assert torch.equal(of_nvlabs.tensors["decode_head.conv_seg.weight"], cirkd["linear_pred.weight"])
     bare = alone.translate(encoder).tensors
     assert set(bare) == {name for name in expected if name.startswith("backbone.")}

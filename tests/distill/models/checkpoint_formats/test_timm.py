@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 import torch
 
+from segkd.errors import SegkdError
 from segkd_distill.models.backbones.mobilenetv2 import CIRKD_STAGES
 from segkd_distill.models.checkpoint_formats import detect
+from segkd_distill.models.checkpoint_formats.base import IMAGENET
+from segkd_distill.models.checkpoint_reading import read_checkpoint
 from segkd_distill.models.zoo import ModelConfig
 from tests.distill.models.checkpoint_formats import foreign
 from tests.distill.models.checkpoint_formats.base import check_backbone
@@ -33,6 +37,23 @@ def test_classifiers_are_left_out() -> None:
         format_ = detect(tensors)
         assert format_ is not None
         assert len(format_.translate(tensors).dropped) == dropped
+
+
+def test_normalisation_is_imagenets_unless_the_config_says_otherwise(tmp_path: Path) -> None:
+    torch.save(foreign.state_dict("timm-mobilenetv2_100"), tmp_path / "w.pth")
+    assert read_checkpoint(tmp_path / "w.pth").normalisation == IMAGENET
+    config = tmp_path / "config.json"
+    for values, expected in (
+        ({"pretrained_cfg": {"mean": [0.5, 0.5, 0.5], "std": [0.2, 0.4, 1.0]}}, ((127.5,) * 3, (51.0, 102.0, 255.0))),
+        ({"pretrained_cfg": {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}}, IMAGENET),
+        ({"pretrained_cfg": {}}, IMAGENET),
+        ({"architectures": []}, IMAGENET),
+    ):
+        config.write_text(json.dumps(values))
+        assert read_checkpoint(tmp_path / "w.pth").normalisation == expected
+    config.write_text(json.dumps({"pretrained_cfg": {"mean": [0.5], "std": "x"}}))
+    with pytest.raises(SegkdError, match=r"config\.json: pretrained_cfg: mean and std must be three numbers"):
+        read_checkpoint(tmp_path / "w.pth")
 
 
 def test_other_networks_of_timms_efficientnet_family_are_not_taken_for_mobilenetv2() -> None:

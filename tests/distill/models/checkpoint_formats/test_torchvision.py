@@ -5,8 +5,14 @@ from pathlib import Path
 import pytest
 import torch
 
+from segkd.recipe import StudentPart
+from segkd_distill.models.checkpoint_formats.base import IMAGENET
 from segkd_distill.models.checkpoint_formats.torchvision import matches_resnet
+from segkd_distill.models.checkpoint_inspect import describe
+from segkd_distill.models.checkpoint_reading import read_checkpoint
 from segkd_distill.models.zoo import ModelConfig
+from segkd_distill.student import build_student
+from tests.distill.models.checkpoint_formats import foreign
 from tests.distill.models.checkpoint_formats.base import check_backbone, check_network
 
 # torchvision's classifiers are not dilated.
@@ -28,6 +34,17 @@ def test_deeplabv3(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", BACKBONES)
 def test_backbones(name: str, tmp_path: Path) -> None:
     check_backbone(name, BACKBONES[name], "torchvision backbone", tmp_path)
+
+
+def test_imagenets_normalisation_wins_in_cirkds_networks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    torch.save(foreign.state_dict("torchvision-mobilenet_v2"), tmp_path / "w.pth")
+    part = StudentPart(model="cirkd-deeplabv3-mv2", backbone_weights=str(tmp_path / "w.pth"))
+    student, config = build_student(part, 3)
+    assert (config.mean, config.std) == IMAGENET
+    assert student.std.flatten().tolist() == pytest.approx([58.395, 57.12, 57.375])
+    said = "images are normalised as for these weights: RGB mean 123.675 116.28 103.53, deviation 58.395 57.12 57.375"
+    assert said in capsys.readouterr().err
+    assert describe(read_checkpoint(tmp_path / "w.pth"))["normalisation"] == IMAGENET._asdict()
 
 
 def test_a_stem_of_3x3_is_not_torchvisions() -> None:
