@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from segkd.errors import MissingExtra
-from segkd_distill.models.checkpoint_loading import CLASSIFIER, LoadReport, compare
 from segkd_distill.models.checkpoint_reading import Checkpoint
+from segkd_distill.models.checkpoint_report import CLASSIFIER, LoadReport, compare
 
 # A share of fitting tensors below this is chance: many networks have layers of the same name and shape.
 PROBABLE = 0.5

@@ -1,11 +1,11 @@
-"""Weights into networks, with a report of what fitted and what did not."""
+"""Weights into networks."""
 
 from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -13,53 +13,17 @@ from torch import Tensor, nn
 
 from segkd.errors import SegkdError
 from segkd_distill.models.checkpoint_formats.base import Normalisation
+from segkd_distill.models.checkpoint_inspect import fitting_models
 from segkd_distill.models.checkpoint_reading import Checkpoint, read_checkpoint
+from segkd_distill.models.checkpoint_report import CLASSIFIER, LoadReport, compare, some
 from segkd_distill.models.network import Network
 
-CLASSIFIER = re.compile(r"conv_seg\.(weight|bias)$")
 # What begins a ResNet: the deep stem of V1c and of CIRKD, or the 7x7 convolution.
 STEM = re.compile(r"(stem|conv1|bn1)\.")
 
 
 class OtherClasses(SegkdError):
     """Weights that fit but for their classifiers, which have another number of classes; callers say what to do."""
-
-
-@dataclass(frozen=True)
-class LoadReport:
-    """What became of the tensors of a file.
-
-    Attributes:
-        matched: names that were loaded.
-        missing: parameters and buffers of the network that the file lacks; they keep their value.
-        unexpected: tensors of the file that the network lacks.
-        mismatched: names whose shapes differ; the network keeps its value.
-        format: the file's format.
-        notes: what a user should know, one sentence each.
-        normalisation: what the network's mean and std were set to; None if they were left alone.
-    """
-
-    matched: tuple[str, ...]
-    missing: tuple[str, ...]
-    unexpected: tuple[str, ...]
-    mismatched: tuple[str, ...]
-    format: str = "segkd"
-    notes: tuple[str, ...] = ()
-    normalisation: Normalisation | None = None
-
-    def summary(self) -> str:
-        """One line."""
-        parts = [f"{len(self.matched)} tensors loaded ({self.format})"]
-        for what, names in (
-            ("missing", self.missing),
-            ("unexpected", self.unexpected),
-            ("of another shape", self.mismatched),
-        ):
-            if names:
-                parts.append(f"{len(names)} {what} ({some(names)})")
-        if self.normalisation is not None:
-            parts.append(f"images are normalised as for these weights: {self.normalisation.describe()}")
-        return "; ".join([*parts, *self.notes])
 
 
 def load_weights(model: Network, path: Path | str, *, other_classes: bool = False) -> LoadReport:
@@ -215,17 +179,6 @@ def load_into(
     return report
 
 
-def compare(own: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> LoadReport:
-    """How the tensors of a file fit those of a network; loads nothing, and a network on the meta device will do."""
-    common = [name for name in own if name in tensors]
-    return LoadReport(
-        tuple(name for name in common if own[name].shape == tensors[name].shape),
-        tuple(name for name in own if name not in tensors and not name.endswith("num_batches_tracked")),
-        tuple(name for name in tensors if name not in own),
-        tuple(name for name in common if own[name].shape != tensors[name].shape),
-    )
-
-
 def _refuse(
     report: LoadReport,
     own: Mapping[str, Tensor],
@@ -266,13 +219,5 @@ def _refuse(
 
 def _hint(checkpoint: Checkpoint) -> str:
     """Which models a file that did not fit is for."""
-    from segkd_distill.models.checkpoint_inspect import fitting_models
-
     fitting = fitting_models(checkpoint)
     return f" ({some(fitting)})" if fitting else ""
-
-
-def some(names: Iterable[str]) -> str:
-    """The first three names."""
-    listed = list(names)
-    return ", ".join(listed[:3]) + (", ..." if len(listed) > 3 else "")
