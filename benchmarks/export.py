@@ -6,12 +6,12 @@
     python benchmarks/export.py --artifact quickstart/artifact --others /tmp/venv/bin/python
     python benchmarks/export.py --quick --json                       one round, for machines to read
 
-For each network: our complete graph in fp32 and int8-cpu (uint8 frame in, labels out); ``bare``, the same network with
-a ready float image in and low-resolution logits out; ``usual``, numpy normalisation, logits of full size out, numpy
-argmax; torch eager and torch.compile with both ends included. Then logits to labels for many classes, onnxruntime's
-Resize and ArgMax against the host decoder, and a network of so many classes with either. Last, our graphs in OpenVINO
-and Polygraphy: of --artifact, or of the first network. They are no dependencies; --others names a Python that has them
-(python -m venv V && V/bin/pip install openvino polygraphy onnxruntime).
+For each network: our complete graph in fp32 and int8-cpu (uint8 frame in, labels out), and in fp32 with the host
+decoder; ``bare``, the same network with a ready float image in and low-resolution logits out; ``usual``, numpy
+normalisation, logits of full size out, numpy argmax; torch eager and torch.compile with both ends included. Then logits
+to labels for many classes, onnxruntime's Resize and ArgMax against the host decoder, and a network of so many classes
+with either. Last, our graphs in OpenVINO and Polygraphy: of --artifact, or of the first network. They are no
+dependencies; --others names a Python that has them.
 
 Weights are random: time does not depend on them. All jobs take turns; times are medians. With one thread CPU time
 counts, which other processes hardly disturb, else wall time. The peak is the fastest of as many chains of matrix
@@ -63,7 +63,7 @@ def run_network(folder: Path, name: str, arguments: argparse.Namespace) -> dict[
     size: Size = arguments.imgsz
     graphs = make_graphs(folder, name, arguments.classes, size, int8=True)
     with ExitStack() as stack:
-        peaks = {f"peak {name}": job for name, job in peak_jobs(folder, arguments.threads, stack).items()}
+        peaks = {f"peak {name}": job for name, job in peak_jobs(folder, arguments.threads).items()}
         jobs = network_jobs(graphs, size, arguments.threads, stack, compiled=arguments.compile)
         samples = interleaved({**jobs, **peaks}, arguments.rounds, CLOCKS[arguments.clock])
     ms = medians({job: samples[job] for job in jobs})
@@ -198,7 +198,7 @@ def show(result: dict[str, Any]) -> None:
             print(f"  {job:<14} {ms:9.1f}  {ms / row['ms']['fp32']:6.2f} x fp32")
         bars = {"complete_to_bare": f"<= {MOST_OVERHEAD}", "fp32_to_int8": f">= {LEAST_INT8.get(row['model'])}"}
         for name, met in row["meets"].items():
-            print(f"  {name.replace('_', ' ')}: {row['ratios'][name]:.2f}, bar {bars[name]}: {said(met)}")
+            print(f"  {name.replace('_', ' ')}: {row['ratios'][name]:.3f}, bar {bars[name]}: {said(met)}")
         for precision, share in row["fraction_of_peak"].items():
             print(f"  {precision}: {share:.0%} of the measured peak, {row['peak_gflops'][precision]:.0f} GFLOP/s")
     size = "x".join(map(str, result["tail_imgsz"]))

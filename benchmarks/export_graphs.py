@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 import torch
 from numpy.typing import NDArray
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 from onnx.utils import Extractor
 
 from segkd_distill.models.zoo import build_model
@@ -114,4 +114,35 @@ def tail_model(classes: int, grid: Size, size: Size) -> bytes:
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
     content: bytes = model.SerializeToString()
+    return content
+
+
+def matmul_model(size: int, products: int, precision: str) -> bytes:
+    """A chain of products with one constant matrix, as networks have them: float32, or between Q and DQ nodes."""
+    weights = np.random.default_rng(0).standard_normal((size, size)).astype(np.float32) / size**0.5
+    constants = [numpy_helper.from_array(weights, "weights")]
+    nodes, left, right = [], "x", "weights"
+    if precision == "int8":
+        scale = float(np.abs(weights).max()) / 127
+        values = {
+            "weights": np.rint(weights / scale).astype(np.int8),
+            "scale": np.float32(scale),
+            "step": np.float32(1 / 32),
+        }
+        values |= {"zero": np.int8(0), "middle": np.uint8(128)}
+        constants = [numpy_helper.from_array(np.asarray(value), name) for name, value in values.items()]
+        nodes.append(helper.make_node("DequantizeLinear", ["weights", "scale", "zero"], ["right"]))
+        right = "right"
+    for index in range(products):
+        if precision == "int8":
+            nodes.append(helper.make_node("QuantizeLinear", [left, "step", "middle"], [f"q{index}"]))
+            nodes.append(helper.make_node("DequantizeLinear", [f"q{index}", "step", "middle"], [f"d{index}"]))
+            left = f"d{index}"
+        nodes.append(helper.make_node("MatMul", [left, right], [f"y{index}"]))
+        left = f"y{index}"
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [size, size]) for name in ("x", left)]
+    graph = helper.make_graph(nodes, "products", ends[:1], ends[1:], constants)
+    content: bytes = helper.make_model(
+        graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9
+    ).SerializeToString()
     return content

@@ -36,12 +36,12 @@ def test_all_ways_give_the_same_labels(scripts: Any, graphs: Any) -> None:
     with ExitStack() as stack:
         jobs = scripts["export_jobs"].network_jobs(graphs, SIZE, 1, stack, compiled=False)
         frames = len(scripts["export_graphs"].make_frames(SIZE))
-        for name in ("fp32", "usual", "torch eager", "int8-cpu"):
+        for name in ("fp32", "fp32, host", "usual", "torch eager", "int8-cpu"):
             labels[name] = [np.array(jobs[name]()) for _ in range(frames)]
     # The jobs take frames in turn, so that each has seen both.
     expected = sorted(array.tobytes() for array in labels["fp32"])
     assert len(set(expected)) == frames
-    for name in ("usual", "torch eager"):
+    for name in ("fp32, host", "usual", "torch eager"):
         assert sorted(array.tobytes() for array in labels[name]) == expected
 
 
@@ -67,6 +67,21 @@ def test_both_tails_agree(scripts: Any, tmp_path: Path, kind: str) -> None:
     decoder.close()
 
 
+def test_products_are_matrix_products(scripts: Any) -> None:
+    import onnxruntime
+
+    x = np.random.default_rng(0).standard_normal((64, 64)).astype(np.float32)
+    found = {}
+    for precision in ("fp32", "int8"):
+        graph = scripts["export_graphs"].matmul_model(64, 2, precision)
+        found[precision] = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"]).run(None, {"x": x})[
+            0
+        ]
+    weights = np.random.default_rng(0).standard_normal((64, 64)).astype(np.float32) / 8
+    np.testing.assert_allclose(found["fp32"], x @ weights @ weights, atol=1e-4)
+    assert 0 < np.linalg.norm(found["int8"] - found["fp32"]) < 0.1 * np.linalg.norm(found["fp32"])
+
+
 def test_jobs_take_turns_and_the_median_counts(scripts: Any) -> None:
     order: list[str] = []
     ticks = iter(range(1000))
@@ -76,7 +91,7 @@ def test_jobs_take_turns_and_the_median_counts(scripts: Any) -> None:
     # Between two readings of a clock that shows 0, 1, 4, 9, ...
     assert samples == {"a": [1e3, 13e3, 17e3], "b": [5e3, 9e3, 21e3]}
     assert scripts["export_jobs"].medians(samples) == {"a": 13e3, "b": 9e3}
-    assert scripts["export_jobs"].peak_gflops([4.0, 2.0]) == pytest.approx(4 * 2 * 1024**3 / 2e-3 / 1e9)
+    assert scripts["export_jobs"].peak_gflops([4.0, 2.0]) == pytest.approx(2 * 1024**3 * 16 / 2e-3 / 1e9)
 
 
 def test_runtimes_that_are_missing_are_named(scripts: Any, graphs: Any, tmp_path: Path) -> None:
