@@ -136,6 +136,7 @@ def export(
         raise SegkdError("--teacher and --no-teacher exclude each other; give one")
     target = lint_target(with_lint, chip)
     request = _request(run, precision, not no_teacher, options)
+    _refuse_idle_options(request)
     result = export_artifact(request, say=lambda line: click.echo(line, err=True))
     reports = [] if target is None else lint_artifact(result.folder, target)
     if as_json:
@@ -163,6 +164,17 @@ def _request(run: Path, precision: str | None, with_teacher: bool, options: dict
     if precision is not None:
         precisions = tuple(name.strip() for name in precision.split(",") if name.strip())
     return ExportRequest(run=run, precisions=precisions, with_teacher=with_teacher, camera=camera, int8=int8, **options)
+
+
+def _refuse_idle_options(request: ExportRequest) -> None:
+    """What is only for int8 is an error where no int8 graph was asked for."""
+    if request.precisions is None or "int8" in request.precisions:
+        return
+    context = click.get_current_context()
+    for name in ("calibration", "calibration_frames", "calibration_method", "sensitivity", "min_agreement", "max_drop"):
+        if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
+            given = ",".join(request.precisions)
+            raise SegkdError(f"--{name.replace('_', '-')} is for int8, and --precision {given} makes none; add int8")
 
 
 def _as_dict(result: ExportResult) -> dict[str, Any]:

@@ -39,11 +39,21 @@ def test_text_that_is_no_limit(text: str) -> None:
         ("int9.agreement=0.9", "gate int9.agreement: unknown precision or variant 'int9'"),
         ("agreement=-1", "gate agreement: expected a number of at least 0, got -1"),
         ("agreement=nan", "gate agreement: expected a number of at least 0, got nan"),
+        ("agreement=98", "gate agreement: agreement is 0..1, got 98; 98 % is 0.98$"),
+        ("agreement=2", "gate agreement: agreement is 0..1, got 2; 2 % is 0.02$"),
+        ("int8.self_miou=101", "gate int8.self_miou: self_miou is 0..1, got 101$"),
+        ("fp16.miou_delta=1.5", "miou_delta is 0..1, got 1.5"),
+        ("worst_class_delta=5", "worst_class_delta is 0..1, got 5"),
+        ("cosine=1.01", "cosine is 0..1, got 1.01"),
     ],
 )
 def test_unknown_names_and_numbers(gate: str, message: str) -> None:
     with pytest.raises(SegkdError, match=message):
         check_gates(parse_gates([gate]), VARIANTS)
+
+
+def test_ends_of_shares_and_distances_above_1_are_limits() -> None:
+    check_gates({"agreement": 1.0, "int8.cosine": 0.0, "relative_l2": 7.5}, VARIANTS)
 
 
 def test_limits_for_precisions_that_are_not_there_change_nothing() -> None:

@@ -17,9 +17,10 @@ SIZES = [((5, 7), (20, 28)), ((6, 9), (13, 31)), ((9, 8), (4, 5)), ((120, 250), 
 
 def resize_with_onnxruntime(image: np.ndarray, size: tuple[int, int], mode: str) -> np.ndarray:
     coordinates, kernel = MODES[mode]
-    options = {"mode": kernel, "coordinate_transformation_mode": coordinates, "cubic_coeff_a": -0.75}
-    if kernel == "nearest":
-        options["nearest_mode"] = "floor" if coordinates == "asymmetric" else "round_prefer_ceil"
+    options = {"mode": kernel.split("_")[0], "coordinate_transformation_mode": coordinates, "cubic_coeff_a": -0.75}
+    if kernel.startswith("nearest"):
+        usual = "floor" if coordinates == "asymmetric" else "round_prefer_ceil"
+        options["nearest_mode"] = kernel.removeprefix("nearest").removeprefix("_") or usual
     sizes = numpy_helper.from_array(np.array([1, 1, *size], np.int64), "sizes")
     node = helper.make_node("Resize", ["x", "", "", "sizes"], ["y"], **options)
     info = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 1, None, None]) for name in "xy"]

@@ -101,6 +101,21 @@ def test_a_queue_that_grows_without_end_is_invalid(monkeypatch: pytest.MonkeyPat
     assert scenario.results(calls, 1)["missed_fraction"] == 1
 
 
+def test_a_queue_without_end_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    # 200 frames in 2 s, 100 ms each, would take 20 s. It ends at the first call above 2 * 2 s + 1 s.
+    scenario, calls = run(monkeypatch, [100] * 300, 2.0, late="queue")
+    assert len(calls.latencies_ns) == 51 and calls.duration_s == pytest.approx(5.1)
+    (reason,) = scenario.reasons(calls, settings(duration_s=2.0), 1)
+    assert reason.endswith("use --late drop (stopped after 5.1 s, with 51 of 200 frames labelled)")
+
+
+def test_a_queue_that_is_late_but_ends_is_not_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    # One call of 4 s; the 199 after it take 1 ms each, which is less than the 5 s.
+    scenario, calls = run(monkeypatch, [4000], 2.0, late="queue")
+    assert len(calls.latencies_ns) == 200
+    assert scenario.results(calls, 1)["labelled"] == 200
+
+
 def test_at_least_the_iterations(monkeypatch: pytest.MonkeyPatch) -> None:
     _, calls = run(monkeypatch, [], 0.0)
     assert len(calls.latencies_ns) == 1

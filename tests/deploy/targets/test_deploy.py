@@ -89,6 +89,21 @@ def test_gates_hold_for_each_device_on_its_own(devices: dict[str, Any], pristine
     assert late["error"] == "gates failed: fp32 p99_latency_ms"
 
 
+@pytest.mark.parametrize("gates", [None, Gates({"agreement": 0.5}, {})])
+def test_a_measurement_that_is_not_valid_is_no_pass(
+    devices: dict[str, Any], pristine: Path, tmp_path: Path, gates: Gates | None
+) -> None:
+    def throttled(_: Any, bench: Any) -> None:
+        bench |= {"valid": False, "invalid_reasons": ["the machine throttled", "the median rose"]}
+
+    devices["hot"] = throttled
+    report = deploy_all(request_for(pristine, tmp_path, "pi", "hot", gates=gates))
+    pi, hot = report["targets"]
+    assert (pi["exit_code"], hot["exit_code"], report["exit_code"]) == (0, 1, 1)
+    assert hot["error"] == "gates failed: fp32 bench_valid (the machine throttled; the median rose)"
+    assert [row["name"] for row in hot["gates"] if not row["passed"]] == ["bench_valid"]
+
+
 def test_evidence_of_other_bytes_is_refused(devices: dict[str, Any], pristine: Path, tmp_path: Path) -> None:
     def other(parity: Any, _: Any) -> None:
         parity["artifact"]["manifest_sha256"] = "0" * 64

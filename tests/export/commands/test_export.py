@@ -143,3 +143,13 @@ def test_bad_batches(workshop: Path, capsys: pytest.CaptureFixture[str], batch: 
         main(["export", str(workshop / "student"), "--batch", batch])
     assert stop.value.code == 2
     assert batch in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("option", "value"), [("--max-drop", "0.5"), ("--calibration-frames", "8")])
+def test_options_of_int8_without_int8(
+    option: str, value: str, workshop: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = (str(workshop / "student"), "--precision", "fp32,fp16", option, value, "--out", str(tmp_path / "a"))
+    code, error = failing(capsys, *words)
+    assert code == 2
+    assert f"{option} is for int8, and --precision fp32,fp16 makes none; add int8" in error

@@ -22,6 +22,7 @@ SHA = hashlib.sha256(CONTENT).hexdigest()
 
 @pytest.fixture
 def agent(tmp_path: Path) -> Agent:
+    os.umask(0o077)  # as `serve` does; a fixture puts it back
     agent = Agent()
     agent.op_hello({"folder": str(tmp_path / "kept"), "scripts": {name: script(name) for name in SCRIPTS}}, b"")
     return agent
