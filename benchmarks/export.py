@@ -3,7 +3,7 @@
     python benchmarks/export.py                                      four students, one thread, CPU time
     python benchmarks/export.py --models hrnet-w18s --threads 2      wall time
     python benchmarks/export.py --models none --tail-classes 19,32,150    the decoders alone
-    python benchmarks/export.py --artifact quickstart/artifact --others /tmp/venv/bin/python
+    python benchmarks/export.py --artifact quickstart/artifact --others others/bin/python
     python benchmarks/export.py --quick --json                       one round, for machines to read
 
 For each network: our complete graph in fp32 and int8-cpu (uint8 frame in, labels out), and in fp32 with the host

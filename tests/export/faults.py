@@ -145,14 +145,14 @@ def export_faulty(
     return to_onnx(module, torch.zeros(camera.frames_shape(batch), dtype=torch.uint8), OUTPUTS, metadata)
 
 
-def at_asymmetric_coordinates(model: Any) -> Any:
-    """A copy of a model whose last Resize finds its pixels from their corners."""
+def with_resize(model: Any, index: int, **attributes: str) -> Any:
+    """A copy of a model with other attributes of one Resize, counted as in a list."""
     copied = onnx.ModelProto()
     copied.CopyFrom(model)
-    last = [node for node in copied.graph.node if node.op_type == "Resize"][-1]
-    for attribute in last.attribute:
-        if attribute.name == "coordinate_transformation_mode":
-            attribute.s = b"asymmetric"
+    node = [node for node in copied.graph.node if node.op_type == "Resize"][index]
+    kept = [attribute for attribute in node.attribute if attribute.name not in attributes]
+    del node.attribute[:]
+    node.attribute.extend([*kept, *(onnx.helper.make_attribute(name, value) for name, value in attributes.items())])
     return copied
 
 
@@ -163,12 +163,33 @@ def quantised_on(model: Any, frames: NDArray[np.uint8], form: str, in_float: Col
     return quantise(prepared, form, {name: found.limits("minmax") for name, found in statistics.items()}, layers)
 
 
-def put_into(clean: Path, folder: Path, variant: str, model: Any) -> Path:
-    """A copy of an artifact with another graph for a variant; its reference still speaks of the right network."""
+def with_constants(model: Any, mean_added: float, std_factor: float = 1.0) -> Any:
+    """A copy of a model that normalises with other numbers; all its other values stay."""
+    copied = onnx.ModelProto()
+    copied.CopyFrom(model)
+    for tensor in copied.graph.initializer:
+        values = onnx.numpy_helper.to_array(tensor)
+        if tensor.name.endswith("segmenter.mean"):
+            tensor.CopyFrom(onnx.numpy_helper.from_array(values + values.dtype.type(mean_added), tensor.name))
+        elif tensor.name.endswith("segmenter.std"):
+            tensor.CopyFrom(onnx.numpy_helper.from_array(values * values.dtype.type(std_factor), tensor.name))
+    return copied
+
+
+def put_into(clean: Path, folder: Path, variant: str, model: Any, twin: Any = None) -> Path:
+    """A copy of an artifact with another graph for a variant; its reference still speaks of the right network.
+
+    Args:
+        clean: the artifact.
+        folder: where the copy is written.
+        variant: whose graph is replaced.
+        model: the graph, with both outputs if there is no twin.
+        twin: the graph that gives logits.
+    """
     shutil.copytree(clean, folder)
     for name in (f"model.{variant}.onnx", f"model.{variant}.logits.onnx"):
         output = OUTPUTS["logits" in name]
-        onnx.save(cut_to(model, output), folder / name)
+        onnx.save(cut_to(model if twin is None or "logits" not in name else twin, output), folder / name)
     manifest = load_manifest(folder)
     graph = folder / f"model.{variant}.onnx"
     record = manifest.variant(variant).model_copy(update={"sha256": sha256_file(graph), "bytes": graph.stat().st_size})

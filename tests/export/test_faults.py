@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from torch.nn import functional as F
@@ -25,12 +26,13 @@ from segkd_export.sources import ExportRequest
 from tests.export.conftest import TINY
 from tests.export.faults import (
     FAULTS,
-    at_asymmetric_coordinates,
     changed,
     export_faulty,
     framed,
     put_into,
     quantised_on,
+    with_constants,
+    with_resize,
 )
 
 pytestmark = pytest.mark.long
@@ -89,8 +91,9 @@ def clean_model(trained: Trained) -> Any:
     return export_faulty(changed(), trained.network, CameraFrame(IMGSZ))
 
 
-def diagnosis(folder: Path, variant: str, *others: str) -> list[dict[str, Any]]:
-    parts = validate_artifact(open_artifact(folder), Plan(variants=(*others, variant)))["variants"]
+def diagnosis(folder: Path, variant: str, *others: str, gates: dict[str, float] | None = None) -> list[dict[str, Any]]:
+    plan = Plan(variants=(*others, variant), gates=gates or {})
+    parts = validate_artifact(open_artifact(folder), plan)["variants"]
     assert not any(parts[other]["diagnosis"] for other in others)
     return list(parts[variant]["diagnosis"])
 
@@ -114,8 +117,44 @@ def test_each_fault_is_named(trained: Trained, tmp_path: Path, name: str) -> Non
 
 
 def test_asymmetric_coordinates(trained: Trained, clean_model: Any, tmp_path: Path) -> None:
-    folder = put_into(trained.artifact, tmp_path / "a", "fp32", at_asymmetric_coordinates(clean_model))
+    folder = put_into(
+        trained.artifact,
+        tmp_path / "a",
+        "fp32",
+        with_resize(clean_model, -1, coordinate_transformation_mode="asymmetric"),
+    )
     assert [found["fault"] for found in diagnosis(folder, "fp32")] == ["asymmetric_coordinates"]
+
+
+@pytest.mark.parametrize("rounding", ["floor", "ceil"])
+def test_nearest_with_other_rounding(trained: Trained, clean_model: Any, tmp_path: Path, rounding: str) -> None:
+    model = with_resize(
+        clean_model, -1, mode="nearest", nearest_mode=rounding, coordinate_transformation_mode="half_pixel"
+    )
+    (found,) = diagnosis(put_into(trained.artifact, tmp_path / "a", "fp32", model), "fp32")
+    assert found["fault"] == "nearest_upsampling"
+    assert {"floor": "rounded down", "ceil": "rounded up"}[rounding] in found["text"]
+
+
+def test_aligned_corners_inside_the_network(trained: Trained, clean_model: Any, tmp_path: Path) -> None:
+    model = with_resize(clean_model, 1, coordinate_transformation_mode="align_corners")
+    (found,) = diagnosis(put_into(trained.artifact, tmp_path / "a", "fp32", model), "fp32")
+    assert found["fault"] == "resize_mode" and "align_corners" in found["facts"]["nodes"][0]
+
+
+@pytest.mark.parametrize("form", ["int8", "int8-cpu"])
+@pytest.mark.parametrize(("added", "factor"), [(10.0, 1.0), (-20.0, 1.0), (5.0, 1.1)])
+def test_a_normalisation_that_is_wrong_in_eight_bits_alone(
+    trained: Trained, tmp_path: Path, form: str, added: float, factor: float
+) -> None:
+    model = with_constants(onnx.load(trained.artifact / f"model.{form}.onnx"), added, factor)
+    logits = with_constants(onnx.load(trained.artifact / f"model.{form}.logits.onnx"), added, factor)
+    folder = put_into(trained.artifact, tmp_path / "a", form, model, logits)
+    gates = {f"{form}.agreement": 0.995}
+    (found,) = diagnosis(folder, form, gates=gates)
+    assert found["fault"] == "wrong_normalisation", found
+    (found,) = diagnosis(folder, form, "fp32", gates=gates)
+    assert found["fault"] == "wrong_normalisation", found
 
 
 @pytest.mark.parametrize("form", ["int8", "int8-cpu"])

@@ -54,7 +54,8 @@ def validate(
 
     Where a limit does not hold, known faults are supposed and undone one by one: normalisation, channels, resizing,
     statistics of the batch, calibration, order of classes. The one that gives agreement back is named. Pictures of the
-    worst frames go into a folder beside the result.
+    worst frames go into a folder beside the result. A file that is there keeps the variants that are not compared now,
+    if they are of the same export, machine and versions.
 
     Exit code 1 if a file has changed or a limit does not hold. Limits: agreement, miou_delta, worst_class_delta,
     self_miou, relative_l2, cosine; docs/validate.md has their values.
@@ -69,6 +70,7 @@ def validate(
     from segkd_deploy.build import variants_for
     from segkd_deploy.evidence import PARITY_FILE, write_evidence
     from segkd_deploy.parity import Plan, parse_gates, validate_artifact
+    from segkd_deploy.parity.earlier import read_earlier, with_earlier
     from segkd_deploy.runners import default_provider
 
     wanted = {} if recipe is None else load_recipe(recipe).gates or {}
@@ -84,6 +86,7 @@ def validate(
         pictures=None if no_pictures else path.with_suffix(""),
         diagnose=not no_diagnosis,
     )
+    earlier = read_earlier(path)
     if remote is not None:
         result = remote.run("validate", opened, path, runtime, provider)
     elif data is None:
@@ -93,13 +96,14 @@ def validate(
         with click.progressbar(length=len(dataset) * len(plan.variants), label="validate", file=sys.stderr) as bar:
             whole = replace(plan, dataset=dataset, dataset_name=data, progress=bar.update)
             result = validate_artifact(opened, whole)
-    if remote is None:
-        write_evidence(path, result)
+    content, kept = with_earlier(result, earlier)
+    if remote is None or content is not result:
+        write_evidence(path, content)
     if as_json:
         print_json(result)
     else:
         _print(result)
-    for note in result["notes"]:
+    for note in [*result["notes"], *([] if kept is None else [kept])]:
         click.echo(f"note: {note}", err=True)
     click.echo(f"written: {path}", err=True)
     if not result["passed"]:

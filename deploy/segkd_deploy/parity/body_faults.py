@@ -95,21 +95,28 @@ def _companions(case: Case) -> float | None:
 def find_resizing(case: Case, before: float) -> Finding | None:
     """Resize operators inside the network that do not interpolate as the others do; read from the graph, not tried."""
     odd = []
-    nodes = case.twin_bytes.nodes()
-    for node in nodes:
+    usual = ("half_pixel", "pytorch_half_pixel") + (() if _never_aligns(case) else ("align_corners",))
+    for node in case.twin_bytes.nodes():
         if node.op_type not in ("Resize", "Upsample"):
             continue
         mode = str(node.attributes.get("mode", "nearest"))
         place = str(node.attributes.get("coordinate_transformation_mode", "half_pixel"))
-        if mode != "linear" or place not in ("half_pixel", "pytorch_half_pixel", "align_corners"):
+        if mode != "linear" or place not in usual:
             odd.append(f"{node.name or node.outputs[0]} ({mode}, {place})")
     if not odd:
         return None
     text = (
-        f"Inside the network, {len(odd)} of its operators resize by other means than bilinear interpolation: "
-        f"{', '.join(odd[:4])}. Undoing this was not possible from outside; compare with the network's own resizing."
+        f"Inside the network, {len(odd)} of its operators resize by other means than the network, whose interpolation "
+        f"is bilinear: {', '.join(odd[:4])}. Undoing this was not possible from outside; compare with the network's "
+        "own resizing."
     )
     return Finding("resize_mode", text, before, None, {"nodes": odd})
+
+
+def _never_aligns(case: Case) -> bool:
+    """Whether the manifest describes all parts of the network and says that none of them aligns corners."""
+    model = case.manifest.source.model
+    return isinstance(model, dict) and "head" in model and model.get("align_corners") is False
 
 
 def contrast_response(logits: NDArray[np.floating], half: NDArray[np.floating]) -> NDArray[np.float32]:

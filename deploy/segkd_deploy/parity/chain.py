@@ -25,7 +25,7 @@ from segkd_deploy.evidence import SCHEMA
 from segkd_deploy.parity.compare import agreement, compare_labels
 from segkd_deploy.parity.diagnosis import diagnose
 from segkd_deploy.parity.evidence import Case, Finding
-from segkd_deploy.parity.limits import check_gates, chosen, limits_of
+from segkd_deploy.parity.limits import check, check_gates, chosen, limits_of
 from segkd_deploy.parity.pictures import write_pictures
 from segkd_deploy.parity.sessions import has_onnxruntime
 from segkd_deploy.parity.steps import PRECISIONS, Step, compare_step, frames_of, take_step
@@ -35,6 +35,8 @@ from segkd_deploy.runners import open_runner
 # A graph that loses less than this share of what its engine loses, in onnxruntime, is not to blame.
 _RUNTIME_SHARE = 0.5
 SOURCE = "student"
+# Precisions whose rounding leaves the labels as they are; int8 has findings of its own.
+_ROUNDED = ("fp32", "fp16")
 _NO_ONNXRUNTIME = "onnxruntime is not installed here, so that logits are not looked at"
 
 
@@ -153,6 +155,8 @@ def _validate_variant(
     steps.append(step)
     if not step.passed and plan.diagnose:
         findings = _diagnose(artifact, reference, step, before, steps, plan)
+        if [finding.fault for finding in findings] == ["unexplained"] and _is_rounding(step, result):
+            findings = [_rounding(step, result)]
         result["diagnosis"] = [finding.to_dict() for finding in findings]
     if plan.pictures is not None:
         result["pictures"] = write_pictures(plan.pictures, variant, artifact, reference, step.labels)
@@ -216,6 +220,25 @@ def _wider(artifact: Artifact, step: Step, steps: Sequence[Step]) -> Path | None
         if record.logits_file is not None and name not in failed and PRECISIONS.index(record.precision) < step.rank
     ]
     return min(found)[1] if found else None
+
+
+def _is_rounding(step: Step, result: Mapping[str, Any]) -> bool:
+    """Whether a graph that nothing explains holds the limits of a clean one of its precision."""
+    limits, rows = limits_of(step.precision), {row["name"]: row for row in result["gates"]}
+    if step.precision not in _ROUNDED or not rows.get("logits_finite", {"passed": True})["passed"]:
+        return False
+    held = [(name, limit) for name, limit in limits.to_dict().items() if name in rows]
+    return all(check(name, limit, rows[name]["measured"], limits.gain_counts)["passed"] for name, limit in held)
+
+
+def _rounding(step: Step, result: Mapping[str, Any]) -> Finding:
+    missed = ", ".join(f"{row['name']} {row['limit']:g}" for row in result["gates"] if not row["passed"])
+    text = (
+        f"No fault was found, and the graph holds the usual limits of {step.precision}: what differs is what rounding "
+        f"in {step.precision} does. The limit that was asked for ({missed}) is stricter; loosen it or use a wider "
+        "precision."
+    )
+    return Finding("rounding", text, result["agreement"])
 
 
 def _runtime(step: Step, before: Step, now: float, lost: float, plan: Plan) -> Finding:

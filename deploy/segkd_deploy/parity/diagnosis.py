@@ -26,6 +26,7 @@ FAULTS: dict[str, str] = {
     "train_mode_batch_norm": "normalisation with the statistics of the batch",
     "calibration": "ranges of 8-bit activations that do not fit",
     "quantisation_loss": "no fault: eight bits are too few for this network",
+    "rounding": "no fault: a limit stricter than what the precision's rounding leaves",
     "runtime": "the runtime gives other labels than onnxruntime",
     "unexplained": "another network, or a fault that is not known",
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -20,6 +20,14 @@ _STEP, _SMALLEST_STEP = 0.03, 0.002
 _ROUNDS = 8
 # A fit that does not lower the distance so far explains nothing.
 _FIT_SHARE = 0.5
+# A fit that leaves more than this share of the distance is tried from elsewhere.
+_FITTED_SHARE = 0.05
+_LARGER_STEPS = (0.1, 0.3)
+# Common shifts of the mean, or scales of the std, as shares of the std, that such a fit may begin with.
+_FAR = (0.0, -0.6, -0.4, -0.25, -0.12, 0.12, 0.25, 0.4, 0.6)
+# Six numbers are believed before three only if they leave clearly less.
+_FITTED_BETTER = 0.9
+_STD_ALONE, _MEAN_ALONE = np.eye(6)[:3], np.eye(6)[3:]
 _BGR = np.eye(3)[::-1]
 NOTHING, ONE_STD = "nothing wrong", "one std for all channels"
 
@@ -120,28 +128,58 @@ def _distance(case: Case, frames: NDArray[np.float32], change: Affine) -> float:
 def _fit(
     case: Case, frames: NDArray[np.float32], start: Normalisation, distance: float, mean: Constants, std: Constants
 ) -> tuple[Normalisation, float]:
-    """Mean and std that bring the logits nearest to the source's: Gauss-Newton on three gains and three offsets."""
+    """Mean and std that bring the logits nearest to the source's.
+
+    Eight bits answer to small steps with noise, and mean and std stand in for each other: a fit of all six numbers may
+    end between the two. Where it leaves much, mean and std are fitted alone as well, with larger steps and from the
+    best of some common shifts or scales, and what is best of these once more together.
+    """
     source = case.source_logits[: len(frames)].astype(np.float64).ravel()  # type: ignore[index]  # the caller has looked
+    scale = float(np.linalg.norm(source)) or 1.0
 
     def residual(one: Normalisation) -> NDArray[np.float64]:
         logits = case.run(one.undo(mean, std, case).apply(frames, case.spec))
-        return np.asarray(logits.astype(np.float64).ravel() - source)
+        return np.asarray(logits.astype(np.float64).ravel() - source) / scale
 
-    current, step = residual(start), _STEP
+    best, left = _descend(residual, start, np.eye(6), _STEP, _SMALLEST_STEP)
+    if left > _FITTED_SHARE * distance:
+        plain = replace(start, name=NOTHING, mean=mean, std=std)
+        for directions in (_MEAN_ALONE, _STD_ALONE):
+            common = directions.sum(axis=0)
+            origin = min((_moved(plain, far * common) for far in _FAR), key=lambda one: np.linalg.norm(residual(one)))
+            for step in _LARGER_STEPS:
+                found, rest = _descend(residual, origin, directions, step, step)
+                if rest < left:
+                    best, left = found, rest
+        for step in _LARGER_STEPS:
+            found, rest = _descend(residual, best, np.eye(6), step, step)
+            if rest < _FITTED_BETTER * left:
+                best, left = found, rest
+    return best, min(distance, left)
+
+
+def _descend(
+    residual: Callable[[Normalisation], NDArray[np.float64]],
+    start: Normalisation,
+    directions: NDArray[np.float64],
+    step: float,
+    smallest: float,
+) -> tuple[Normalisation, float]:
+    """Gauss-Newton along some directions (n, 6) of three gains and three offsets: where it ends, and what is left."""
+    current, largest = residual(start), step
     for _ in range(_ROUNDS):
-        columns = [(residual(_moved(start, step * unit)) - current) / step for unit in np.eye(6)]
+        columns = [(residual(_moved(start, step * unit)) - current) / step for unit in directions]
         update = np.linalg.lstsq(np.stack(columns, axis=1), -current, rcond=1e-6)[0].clip(-0.5, 0.5)
         for shorter in (1.0, 0.5, 0.25):
-            moved = _moved(start, shorter * update)
+            moved = _moved(start, shorter * update @ directions)
             new = residual(moved)
             if np.linalg.norm(new) < 0.98 * np.linalg.norm(current):
                 break
         else:
             break
         start, current = moved, new
-        step = float(np.clip(np.abs(update).max(), _SMALLEST_STEP, _STEP))
-    scale = float(np.linalg.norm(source)) or 1.0
-    return start, min(distance, float(np.linalg.norm(current)) / scale)
+        step = float(np.clip(np.abs(update).max(), smallest, largest))
+    return start, float(np.linalg.norm(current))
 
 
 def _moved(one: Normalisation, update: NDArray[np.float64]) -> Normalisation:

@@ -16,20 +16,24 @@ class Gate:
 
     Attributes:
         floor: the limit is the smallest allowed value, else the largest.
+        share: limits lie in 0..1.
         meaning: for people.
     """
 
     floor: bool
+    share: bool
     meaning: str
 
 
 GATES: dict[str, Gate] = {
-    "agreement": Gate(True, "share of pixels with the source's label"),
-    "miou_delta": Gate(False, "difference of mIoU to the source; where gain_counts is false, the loss alone"),
-    "worst_class_delta": Gate(False, "largest loss of IoU of a class that its confidence interval does not excuse"),
-    "self_miou": Gate(True, "mIoU with the source's labels as truth, the upper end of its confidence interval"),
-    "relative_l2": Gate(False, "norm of the difference of the logits over the norm of the source's"),
-    "cosine": Gate(True, "cosine between the logits of graph and source"),
+    "agreement": Gate(True, True, "share of pixels with the source's label"),
+    "miou_delta": Gate(False, True, "difference of mIoU to the source; where gain_counts is false, the loss alone"),
+    "worst_class_delta": Gate(
+        False, True, "largest loss of IoU of a class beyond what its confidence interval excuses"
+    ),
+    "self_miou": Gate(True, True, "mIoU with the source's labels as truth, the upper end of its confidence interval"),
+    "relative_l2": Gate(False, False, "norm of the difference of the logits over the norm of the source's"),
+    "cosine": Gate(True, True, "cosine between the logits of graph and source"),
 }
 
 
@@ -100,7 +104,8 @@ def check_gates(wanted: Mapping[str, float], scopes: Iterable[str] = LIMITS) -> 
         scopes: precisions and variants.
 
     Raises:
-        SegkdError: for an unknown precision, variant or gate, or a limit that is no number of at least 0.
+        SegkdError: for an unknown precision, variant or gate, or a limit that is no number of at least 0, or above
+            1 where values are shares.
     """
     known = [*dict.fromkeys([*LIMITS, *scopes])]
     for key, limit in wanted.items():
@@ -111,6 +116,9 @@ def check_gates(wanted: Mapping[str, float], scopes: Iterable[str] = LIMITS) -> 
             raise SegkdError(f"gate {key}: {unknown_name('precision or variant', scope, known)}")
         if not math.isfinite(limit) or limit < 0:
             raise SegkdError(f"gate {key}: expected a number of at least 0, got {limit:g}")
+        if GATES[name].share and limit > 1:
+            percent = f"; {limit:g} % is {limit / 100:g}" if limit <= 100 else ""
+            raise SegkdError(f"gate {key}: {name} is 0..1, got {limit:g}{percent}")
 
 
 def chosen(variant: str, precision: str, wanted: Mapping[str, float]) -> dict[str, float]:

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segkd_deploy.parity.evidence import Case, Finding, explains
+from segkd_deploy.parity.compare import relative_l2
+from segkd_deploy.parity.evidence import SCREENING_FRAMES, Case, Finding, explains
 from segkd_deploy.parity.graph_bytes import GraphBytes, Quantised
 from segkd_deploy.parity.sessions import open_bytes, run_frames
 
@@ -16,6 +17,8 @@ from segkd_deploy.parity.sessions import open_bytes, run_frames
 CLIPPED = 0.005
 # A range of which so little is used has lost 2 of its 8 bits.
 USED = 0.25
+# Half precision changes the values before the first 8-bit tensor by less than this share of their norm.
+FLOAT_PART = 0.02
 # Frames whose inner values are looked at.
 MOST_FRAMES = 8
 # Inner tensors that are looked at in one go.
@@ -41,7 +44,8 @@ def find_calibration(case: Case, before: float) -> Finding | None:
     """Ranges of 8-bit activations that do not fit what the frames bring; None for graphs without such.
 
     The values come from a graph of higher precision where there is one. Then the graph gets the ranges of these
-    frames, and its agreement says whether the ranges were to blame.
+    frames, and its agreement says whether the ranges were to blame. Eight bits are blamed only if what lies before the
+    first of them gives what it gives in the graph of higher precision.
     """
     quantised = case.twin_bytes.quantised()
     if not quantised:
@@ -53,6 +57,8 @@ def find_calibration(case: Case, before: float) -> Finding | None:
     facts = {"tensors": len(rows), "misfits": bad[:10], "agreement_with_own_ranges": after}
     share = f"on {after:.4%} of the pixels instead of {before:.4%}"
     if not bad or not explains(before, after, case.healthy, _SHARE):
+        if not _float_part_is_right(case, quantised[0]):
+            return None
         text = (
             f"Eight bits are too few: {len(rows) - len(bad)} of {len(rows)} ranges fit what the frames bring, and with "
             f"ranges of these very frames labels agree {share}. Keep the worst layers in float (segkd export "
@@ -113,6 +119,21 @@ def _inner(graph: GraphBytes, names: list[str], frames: NDArray[np.uint8], case:
         for values, one in zip(found, session.run(names, {given: batch}), strict=True):
             values.append(one)
     return found
+
+
+def _float_part_is_right(case: Case, first: Quantised) -> bool:
+    """Whether a graph holds, before its first 8-bit tensor, what a graph of higher precision holds there.
+
+    True where that cannot be seen: without such a graph, or if it has no tensor of this name.
+    """
+    if case.wider is None:
+        return True
+    wider = GraphBytes.read(case.wider)
+    if first.tensor not in {name for node in wider.nodes() for name in node.outputs}:
+        return True
+    frames = case.frames[: max(SCREENING_FRAMES, case.batch)]
+    ((own,), (right,)) = (_inner(graph, [first.tensor], frames, case) for graph in (case.twin_bytes, wider))
+    return relative_l2(np.concatenate(own), np.concatenate(right)) < FLOAT_PART
 
 
 def _row(one: Quantised, seen: Seen) -> dict[str, Any]:

@@ -21,6 +21,8 @@ _NAMES = {
     "nearest": "nearest_upsampling",
     "nearest at asymmetric coordinates": "nearest_upsampling",
     "nearest with align_corners": "nearest_upsampling",
+    "nearest, rounded down": "nearest_upsampling",
+    "nearest, rounded up": "nearest_upsampling",
 }
 
 

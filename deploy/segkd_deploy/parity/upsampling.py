@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from segkd.manifest import Manifest
 
 # How output pixels find their place in the input, and how they are made of its neighbours.
-# name -> (coordinates, kernel); the coordinates' and kernels' names are those of ONNX's Resize.
+# name -> (coordinates, kernel); the names are those of ONNX's Resize, nearest_floor and nearest_ceil with its rounding.
 MODES: dict[str, tuple[str, str]] = {
     "bilinear": ("half_pixel", "linear"),
     "bilinear with align_corners": ("align_corners", "linear"),
@@ -18,6 +18,8 @@ MODES: dict[str, tuple[str, str]] = {
     "nearest": ("half_pixel", "nearest"),
     "nearest at asymmetric coordinates": ("asymmetric", "nearest"),
     "nearest with align_corners": ("align_corners", "nearest"),
+    "nearest, rounded down": ("half_pixel", "nearest_floor"),
+    "nearest, rounded up": ("half_pixel", "nearest_ceil"),
     "bicubic": ("half_pixel", "cubic"),
     "bicubic with align_corners": ("align_corners", "cubic"),
 }
@@ -77,7 +79,8 @@ def resampling(length: int, wanted: int, coordinates: str, kernel: str) -> NDArr
         length: pixels of the input.
         wanted: pixels of the output.
         coordinates: ``half_pixel``, ``align_corners`` or ``asymmetric``.
-        kernel: ``linear``, ``nearest`` or ``cubic``; nearest takes the pixel below at asymmetric coordinates.
+        kernel: ``linear``, ``nearest``, ``nearest_floor``, ``nearest_ceil`` or ``cubic``; nearest takes the pixel
+            below at asymmetric coordinates, and else the closest.
     """
     if length == wanted and coordinates != "asymmetric":
         return np.eye(length)
@@ -90,8 +93,9 @@ def resampling(length: int, wanted: int, coordinates: str, kernel: str) -> NDArr
         place = at * ((length - 1) / max(wanted - 1, 1))
     else:
         place = (at.astype(np.float32) / scale).astype(np.float64)
-    if kernel == "nearest":
-        nearest = np.floor(place if coordinates == "asymmetric" else place + 0.5)
+    if kernel.startswith("nearest"):
+        below = kernel == "nearest_floor" or (kernel == "nearest" and coordinates == "asymmetric")
+        nearest = np.ceil(place) if kernel == "nearest_ceil" else np.floor(place if below else place + 0.5)
         taps, weights = nearest[:, None], np.ones((wanted, 1))
     elif kernel == "linear":
         # Beyond the outermost pixel centres linear interpolation repeats the border.

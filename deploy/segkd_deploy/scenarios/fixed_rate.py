@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -17,6 +18,9 @@ LATE = {
     "drop": "only the newest waits: a frame is dropped when the next is due before its turn has come",
     "queue": "all wait",
 }
+
+# A queue that needs this many times as long as its frames came, and seconds more, never ends.
+_LONGEST, _MARGIN_S = 2, 1.0
 
 
 class FixedRate(Scenario):
@@ -48,12 +52,18 @@ class FixedRate(Scenario):
         self.deadline_ms = self.period_ns / 1e6 if deadline_ms is None else deadline_ms
 
     def run(self, runner: Runner, batches: Iterator[Frames], out: Frames, iterations: int, duration_s: float) -> Calls:
-        """Time calls, each no earlier than its frame is due; see ``Scenario.run``."""
+        """Time calls, each no earlier than its frame is due; see ``Scenario.run``.
+
+        After ``iterations`` calls a queue that grows without end is left as it is; ``reasons`` says so.
+        """
         calls = Calls()
         clock, infer, period_ns = time.perf_counter_ns, runner.infer, self.period_ns
         calls.begin_ns = due_ns = clock()
         last_due_ns = calls.begin_ns + int(duration_s * 1e9)
+        longest_ns = _LONGEST * max(int(duration_s * 1e9), iterations * period_ns) + int(_MARGIN_S * 1e9)
         while len(calls.latencies_ns) < iterations or due_ns < last_due_ns:
+            if len(calls.latencies_ns) >= iterations and clock() - calls.begin_ns > longest_ns:
+                break
             frames = next(batches)
             if self.late == "drop":
                 newer = max(0, clock() - due_ns) // period_ns
@@ -100,10 +110,14 @@ class FixedRate(Scenario):
 
     def reasons(self, calls: Calls, settings: Settings, batch: int) -> list[str]:
         """In a queue that grows latency says how long the measurement took, not how fast the device is."""
-        service_ms = summarise(calls.services_ns())["mean"]
-        if self.late == "drop" or service_ms <= self.period_ns / 1e6:
+        service_ms, period_ms = summarise(calls.services_ns())["mean"], self.period_ns / 1e6
+        if self.late == "drop" or service_ms <= period_ms:
             return []
-        return [
-            f"a call takes {service_ms:.3g} ms and frames come every {self.period_ns / 1e6:.3g} ms: the queue grows "
-            "without end; lower --fps or use --late drop"
-        ]
+        text = (
+            f"a call takes {service_ms:.3g} ms and frames come every {period_ms:.3g} ms: the queue grows without end; "
+            "lower --fps or use --late drop"
+        )
+        labelled, planned = len(calls.latencies_ns), math.ceil(int(settings.duration_s * 1e9) / self.period_ns)
+        if labelled < planned:
+            text += f" (stopped after {calls.duration_s:.1f} s, with {labelled} of {planned} frames labelled)"
+        return [text]

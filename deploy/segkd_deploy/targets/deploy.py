@@ -28,6 +28,8 @@ from segkd_deploy.targets.spec import TargetSpec
 
 SCHEMA = 1
 REPORT_FILE = "report.json"
+# The gate that fails where a measurement must not be used; the name that ``segkd release`` gives it.
+BENCH_VALID = "bench_valid"
 # What of the device's facts a report shows.
 _DEVICE_FACTS = ("hostname", "machine", "python", "libc")
 
@@ -163,13 +165,11 @@ def _measured(request: Request, spec: TargetSpec, folder: Path, outcome: Outcome
             raise SegkdError(f"{spec.name}: {path.name} was not written there; {folder / 'log.txt'} says why")
     evidence = load_evidence(pulled, variants)
     gates = [] if request.gates is None else check_gates(pulled, evidence, request.gates, variants)
-    rows = gates or [
-        {"variant": variant, **gate} for variant in variants for gate in evidence.parity["variants"][variant]["gates"]
-    ]
+    rows = gates or _default_rows(evidence, variants)
     passed = all(row["passed"] for row in rows)
     return {
         "exit_code": 0 if passed else 1,
-        "error": None if passed else _failed_gates(rows),
+        "error": None if passed else _failed_gates(rows, evidence),
         "device": {key: outcome.facts[key] for key in _DEVICE_FACTS},
         "copied_bytes": outcome.copied_bytes,
         "steps": outcome.steps,
@@ -178,8 +178,26 @@ def _measured(request: Request, spec: TargetSpec, folder: Path, outcome: Outcome
     }
 
 
-def _failed_gates(rows: Sequence[dict[str, Any]]) -> str:
-    failed = [f"{row['variant']} {row['name']}" for row in rows if not row["passed"]]
+def _default_rows(evidence: Evidence, variants: Sequence[str]) -> list[dict[str, Any]]:
+    """The gates of ``segkd validate``, and that the measurement is valid, as ``segkd release`` asks it."""
+    rows = []
+    for variant in variants:
+        valid = bool(evidence.benches[variant]["valid"])
+        rows += [{"variant": variant, **gate} for gate in evidence.parity["variants"][variant]["gates"]]
+        rows.append({"variant": variant, "name": BENCH_VALID, "limit": True, "measured": valid, "passed": valid})
+    return rows
+
+
+def _failed_gates(rows: Sequence[dict[str, Any]], evidence: Evidence) -> str:
+    """The gates that did not hold; of a measurement that is not valid also why."""
+    failed = []
+    for row in rows:
+        if row["passed"]:
+            continue
+        variant, reasons = row["variant"], ""
+        if row["name"] == BENCH_VALID:
+            reasons = f" ({'; '.join(evidence.benches[variant]['invalid_reasons'])})"
+        failed.append(f"{variant} {row['name']}{reasons}")
     return f"gates failed: {', '.join(failed)}"
 
 

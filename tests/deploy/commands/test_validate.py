@@ -35,6 +35,19 @@ def test_json_is_the_file(segkd: Run, artifact: Path, tmp_path: Path) -> None:
     assert json.loads(result.out)["variants"]["fp32"]["runtime"]["threads"] == 1
 
 
+def test_one_variant_after_all_loses_none(segkd: Run, tmp_path: Path) -> None:
+    folder = make_small(tmp_path / "a", {"fp32": Build(), "fp16": Build()})
+    fast = ("--threads", "1", "--no-pictures")
+    assert segkd("validate", folder, *fast).code == 0
+    result = segkd("validate", folder, *fast, "--variant", "fp16", "--json")
+    assert result.code == 0 and "note: fp32: kept from the run of " in result.err
+    assert list(json.loads(result.out)["variants"]) == ["fp16"]
+    parity = json.loads((folder / "parity.json").read_text())
+    assert list(parity["variants"]) == ["fp32", "fp16"] and parity["passed"]
+    again = segkd("validate", folder, *fast)
+    assert again.code == 0 and "kept" not in again.err
+
+
 def test_failed_limit_is_exit_1_with_evidence(segkd: Run, tmp_path: Path) -> None:
     folder = make_artifact(tmp_path / "artifact", bias=300.0)
     result = segkd("validate", folder)
@@ -65,6 +78,8 @@ def test_a_limit_can_be_changed(segkd: Run, artifact: Path) -> None:
     assert limits["agreement"] == 0.75
     result = segkd("validate", artifact, "--gate", "fp32.agrement=0.5")
     assert result.code == 2 and "did you mean 'agreement'" in result.err
+    result = segkd("validate", artifact, "--gate", "agreement=98")
+    assert result.code == 2 and "agreement is 0..1, got 98" in result.err and len(result.err.splitlines()) == 1
 
 
 def test_the_chain_the_fault_and_the_pictures(segkd: Run, tmp_path: Path) -> None:

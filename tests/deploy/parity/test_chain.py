@@ -12,6 +12,7 @@ from segkd.errors import SegkdError
 from segkd_deploy import decoding
 from segkd_deploy.artifact import open_artifact
 from segkd_deploy.parity import Plan, chain, steps, validate_artifact
+from segkd_deploy.parity.diagnosis import FAULTS
 from segkd_deploy.runners.onnxruntime import OnnxRuntimeRunner
 from tests.deploy.artifacts import COUNT, HEIGHT_PX, NAMES, WIDTH_PX, make_artifact, make_frames
 from tests.deploy.blocks import Blocks
@@ -115,6 +116,23 @@ def test_gates_can_be_changed(tmp_path: Path) -> None:
     assert rows["agreement"]["limit"] == 0.99999 and not rows["agreement"]["passed"]
     more = validate_artifact(artifact, Plan(gates={"cosine": 0.5}))["variants"]["fp32"]["gates"]
     assert {"name": "cosine", "limit": 0.5, "measured": pytest.approx(1.0), "passed": True} in more
+
+
+def test_a_clean_graph_below_a_strict_limit_is_not_suspected(tmp_path: Path) -> None:
+    noisy = replace(small.RIGHT, noise=0.001)
+    artifact = open_artifact(small.make_artifact(tmp_path / "a", {"fp16": noisy}))
+    assert validate_artifact(artifact)["passed"]
+    strict = validate_artifact(artifact, Plan(gates={"fp16.relative_l2": 1e-6}))["variants"]["fp16"]
+    (found,) = strict["diagnosis"]
+    assert found["fault"] == "rounding" and found["fault"] in FAULTS
+    assert "The limit that was asked for (relative_l2 1e-06) is stricter" in found["text"]
+    assert "same network" not in found["text"]
+
+
+def test_a_graph_below_the_usual_limits_stays_suspected(tmp_path: Path) -> None:
+    artifact = open_artifact(small.make_artifact(tmp_path / "a", {"fp16": replace(small.RIGHT, noise=0.3)}))
+    part = validate_artifact(artifact, Plan(gates={"agreement": 0.0}))["variants"]["fp16"]
+    assert [one["fault"] for one in part["diagnosis"]] == ["unexplained"]
 
 
 def test_an_artifact_brings_its_recipes_gates(tmp_path: Path) -> None:

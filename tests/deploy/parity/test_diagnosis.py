@@ -97,9 +97,15 @@ def test_ranges_are_seen_without_a_wider_graph(tmp_path: Path) -> None:
 
 
 def test_eight_bits_that_are_too_few_are_no_fault(tmp_path: Path) -> None:
-    folder = make_artifact(tmp_path / "a", {"fp32": RIGHT, "int8": replace(RIGHT, quantised=(-12.0, 12.0), noise=0.02)})
+    folder = make_artifact(tmp_path / "a", {"fp32": RIGHT, "int8": replace(RIGHT, quantised=(-12.0, 12.0))})
     (found,) = findings(folder, "int8", gates={"int8.agreement": 0.9999})
     assert found["fault"] == "quantisation_loss" and "1 of 1 ranges fit" in found["text"]
+
+
+def test_eight_bits_are_not_blamed_for_other_weights_before_them(tmp_path: Path) -> None:
+    folder = make_artifact(tmp_path / "a", {"fp32": RIGHT, "int8": replace(RIGHT, quantised=(-12.0, 12.0), noise=0.05)})
+    (found,) = findings(folder, "int8")
+    assert found["fault"] == "unexplained"
 
 
 def test_logits_that_are_not_finite(tmp_path: Path) -> None:
