@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import tempfile
 from pathlib import Path
 
@@ -21,3 +22,8 @@ os.environ.pop("FORCE_COLOR", None)
 set_hypothesis_home_dir(Path(tempfile.gettempdir()) / "segkd-hypothesis")
 settings.register_profile("segkd", deadline=None, derandomize=True, database=None)
 settings.load_profile("segkd")
+
+# A shell without job control starts its background jobs with SIGINT ignored, and so would be every process that a test
+# starts and interrupts.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
