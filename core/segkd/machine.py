@@ -5,13 +5,14 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 import importlib.util
-import os
 import platform
 import re
 import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
+
+from segkd.cpus import allowed_cpus, cpu_quota
 
 # Distribution names; the first that is installed gives the version.
 PACKAGES: dict[str, tuple[str, ...]] = {
@@ -40,7 +41,8 @@ def describe_machine() -> dict[str, Any]:
         "python": platform.python_version(),
         "platform": platform.platform(),
         "cpu": cpu_model(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cores": len(allowed_cpus()),
+        "cpu_quota": cpu_quota(),
         "memory_gib": memory_gib(),
         "gpus": nvidia_gpus(),
         "l4t": l4t_release(_read("/etc/nv_tegra_release")),

@@ -9,11 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from segkd.cpus import usable_cores
 from segkd.errors import SegkdError
 from segkd_deploy.artifact import Artifact
 from segkd_deploy.bench_report import describe_artifact, describe_method, describe_results
 from segkd_deploy.cold_start import measure_cold_start
-from segkd_deploy.device import cpu_mhz, describe_device, physical_cores
+from segkd_deploy.device import cpu_mhz, describe_device
 from segkd_deploy.evidence import SCHEMA
 from segkd_deploy.measure import Timing, judge, measure
 from segkd_deploy.memory import MemoryProbe, describe_memory
@@ -121,6 +122,11 @@ def bench_artifact(
     device |= {name: used[key] for name, key in (("sm", "sm"), ("cuda", "cuda_runtime")) if used.get(key) is not None}
     if device["load_1min"] is not None and device["load_1min"] > device["cores"]:
         warnings.append(f"load {device['load_1min']} on {device['cores']} cores: other processes compete")
+    if device["cpu_quota"] is not None:
+        warnings.append(
+            f"a CPU quota is in force: {device['cpu_quota']:g} CPUs for this control group; calls that use it up wait "
+            "for its next period, which makes p99 long"
+        )
     report = {
         "schema": SCHEMA,
         "created": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
@@ -187,7 +193,7 @@ def _nodes(graph: Path, spec: RunnerSpec, options: RunOptions) -> dict[str, int]
     """Nodes per provider, where they may be shared; TensorRT's provider would build its engine again to tell."""
     if options.runtime != "onnxruntime" or options.provider in {"cpu", "tensorrt"}:
         return None
-    return nodes_per_provider(graph, spec, options.provider, options.threads or physical_cores())
+    return nodes_per_provider(graph, spec, options.provider, options.threads or usable_cores())
 
 
 def _swept(artifact: Artifact, variant: str, plan: Plan, options: RunOptions, watch: Watch) -> dict[str, Any]:

@@ -8,16 +8,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-
-def physical_cores() -> int:
-    """Physical cores that this process may use: hyper-threads of one core count once."""
-    allowed = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set(range(os.cpu_count() or 1))
-    cores = set()
-    for cpu in allowed:
-        topology = Path(f"/sys/devices/system/cpu/cpu{cpu}/topology")
-        package, core = _read(topology / "physical_package_id"), _read(topology / "core_id")
-        cores.add((package, core) if core is not None else (None, str(cpu)))
-    return max(1, len(cores))
+from segkd.cpus import cpu_quota, physical_cores
 
 
 def describe_device(root: Path = Path("/")) -> dict[str, Any]:
@@ -27,7 +18,8 @@ def describe_device(root: Path = Path("/")) -> dict[str, Any]:
         root: where the system's files are, but for those of the processor and its memory.
 
     Returns:
-        ``model`` (board or CPU), ``cpu``, ``cores``, ``platform``, ``memory_bytes``, ``l4t``, ``jetpack``, ``sm``,
+        ``model`` (board or CPU), ``cpu``, ``cores``, ``cpu_quota``, ``platform``, ``memory_bytes``, ``l4t``,
+        ``jetpack``, ``sm``,
         ``cuda``, ``nvpmodel`` (``id`` and ``name``), ``governor``, ``clocks_locked``, ``cpu_mhz``, ``gpu_mhz``,
         ``emc_mhz``, ``load_1min``, and ``state``, everything that ``telemetry.read_state`` found; what the machine
         does not have or tell is None.
@@ -42,6 +34,7 @@ def describe_device(root: Path = Path("/")) -> dict[str, Any]:
         "model": state.model or cpu,
         "cpu": cpu,
         "cores": physical_cores(),
+        "cpu_quota": cpu_quota(),
         "platform": platform.platform(),
         "memory_bytes": _memory_bytes(),
         "l4t": state.l4t,

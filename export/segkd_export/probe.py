@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from segkd.cpus import usable_cores
 from segkd.errors import import_extra
 from segkd.metrics import ConfusionMatrix, scores
-from segkd_deploy.device import physical_cores
 
 OUTPUTS = ("labels", "logits")
 
@@ -49,7 +49,7 @@ def open_model(model: Any) -> Any:
     """An onnxruntime session on the CPU for an ``onnx.ModelProto``."""
     ort = import_extra("onnxruntime", "export")
     options = ort.SessionOptions()
-    options.intra_op_num_threads = physical_cores()
+    options.intra_op_num_threads = usable_cores()
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
     return ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])

@@ -5,21 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from segkd_deploy.device import describe_device, peak_rss_bytes, physical_cores
+from segkd_deploy.device import describe_device, peak_rss_bytes
 from tests.deploy.telemetry.trees import orin_nano
-
-
-def test_cores_are_those_that_this_process_may_use() -> None:
-    assert 1 <= physical_cores() <= len(os.sched_getaffinity(0))
-
-
-def test_cores_follow_the_affinity() -> None:
-    allowed = os.sched_getaffinity(0)
-    try:
-        os.sched_setaffinity(0, {min(allowed)})
-        assert physical_cores() == 1
-    finally:
-        os.sched_setaffinity(0, allowed)
 
 
 def test_peak_memory_grows_with_what_was_held() -> None:
@@ -49,6 +36,6 @@ def test_description_of_a_jetson(tmp_path: Path) -> None:
 
 
 def test_a_cold_start_does_not_pay_for_telemetry() -> None:
-    code = "import sys, segkd_deploy.device; print([name for name in sys.modules if 'telemetry' in name])"
+    code = "import sys, segkd_deploy.device; print([name for name in sys.modules if 'segkd_deploy.telemetry' in name])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

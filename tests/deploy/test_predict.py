@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from segkd.data.opencv_log import silence
 from segkd.errors import SegkdError
 from segkd_deploy.predict import Options, overlay, predict
 from segkd_deploy.runtime import Model, load
@@ -25,7 +26,7 @@ def model(pristine: Path) -> Model:
 
 @pytest.fixture(autouse=True)
 def quiet() -> None:
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    silence(cv2)
 
 
 def pixels(path: Path) -> Any:

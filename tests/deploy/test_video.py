@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from segkd.data.decode import DamagedFileError
+from segkd.data.opencv_log import silence
 from segkd.errors import SegkdError
 from segkd_deploy import video
 from segkd_deploy.video import VideoReader, VideoWriter
@@ -20,7 +21,7 @@ from tests.deploy.videos import make_video, read_video
 @pytest.fixture(autouse=True)
 def quiet() -> None:
     """OpenCV's own lines about damaged files are not what is tested."""
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    silence(cv2)
 
 
 def test_frames_are_rgb_in_their_order(tmp_path: Path) -> None:

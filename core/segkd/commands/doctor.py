@@ -40,11 +40,11 @@ def doctor(target: str | None, devices_file: Path | None, accept_new_host_key: b
     if as_json:
         print_json(machine)
         return
-    gpus = machine["gpus"]
+    gpus, quota = machine["gpus"], machine["cpu_quota"]
     rows = {
         "python": machine["python"],
         "platform": machine["platform"],
-        "cpu": f"{machine['cpu']}, {machine['cores']} cores",
+        "cpu": f"{machine['cpu']}, {machine['cores']} cores" + ("" if quota is None else f", quota of {quota:g} CPUs"),
         "memory": f"{machine['memory_gib']} GiB",
         "gpu": "none (no nvidia-smi)" if gpus is None else "; ".join(gpus) or "none that nvidia-smi can reach",
         "jetson": f"L4T {machine['l4t']}" if machine["l4t"] else "no",

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from segkd.data.base import DataFileError
+from segkd.data.opencv_log import silence
 from segkd.data.whole_file import damage
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
@@ -20,8 +21,7 @@ _PNG_START = b"\x89PNG\r\n\x1a\n"
 _PNG_BIT_DEPTH_OFFSET, _PNG_COLOUR_TYPE_OFFSET, _PNG_GREY = 24, 25, 0
 _PILLOW_ERRORS = (OSError, SyntaxError, ValueError, EOFError, zlib.error, Image.DecompressionBombError)
 
-# What goes wrong is raised with the file's name; OpenCV's own lines would only repeat it without.
-cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+silence(cv2)
 
 
 class DamagedFileError(DataFileError):

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from segkd.cpus import usable_cores
 from segkd.errors import import_extra
-from segkd_deploy.device import physical_cores
 
 
 def has_onnxruntime() -> bool:
@@ -29,13 +29,13 @@ def open_bytes(
 
     Args:
         content: an ONNX file.
-        threads: threads inside an operator; None for one per physical core that this process may use.
+        threads: threads inside an operator; None for one per core that this process may use.
         as_written: run the operators one by one, without fusing any.
         initializers: name -> value that stands for the file's own.
     """
     ort = import_extra("onnxruntime", "ort")
     options = ort.SessionOptions()
-    options.intra_op_num_threads = threads or physical_cores()
+    options.intra_op_num_threads = threads or usable_cores()
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
     if as_written:

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from segkd.cpus import usable_cores
 from segkd.errors import BackendMissing, SegkdError, import_extra, unknown_name
 from segkd.files import sha256_file
 from segkd_deploy.decoding import HostDecoding, choose_decoding
-from segkd_deploy.device import physical_cores
 from segkd_deploy.host_decoder import HostDecoder
 from segkd_deploy.onnx_header import spec_of
 from segkd_deploy.runners.base import Runner, RunnerSpec
@@ -39,7 +39,7 @@ def open_session(graph: Path, provider: str = "cpu", threads: int | None = None)
     Args:
         graph: the ONNX file.
         provider: a key of ``PROVIDERS``.
-        threads: threads inside an operator; None for one per physical core that this process may use.
+        threads: threads inside an operator; None for one per core that this process may use.
 
     Raises:
         SegkdError: for an unknown provider, or a file that is missing or no ONNX graph.
@@ -62,7 +62,7 @@ def open_session(graph: Path, provider: str = "cpu", threads: int | None = None)
     options = ort.SessionOptions()
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
     options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
-    options.intra_op_num_threads = physical_cores() if threads is None else threads
+    options.intra_op_num_threads = usable_cores() if threads is None else threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
     try:
@@ -136,7 +136,7 @@ class OnnxRuntimeRunner(Runner):
     Args:
         graph: the ONNX file.
         provider: a key of ``PROVIDERS``.
-        threads: threads inside an operator; None for one per physical core that this process may use.
+        threads: threads inside an operator; None for one per core that this process may use.
         spec: the graph's shapes, from a manifest; the graph is held against it when the session opens.
             None reads them from the graph, which costs a session of its own.
         decoder: who turns logits into labels. ``graph``: the graph. ``host``: the session runs the graph's logits twin,
@@ -156,7 +156,7 @@ class OnnxRuntimeRunner(Runner):
         super().__init__(graph)
         self.decoder = decoder
         self.provider = provider
-        self.threads = physical_cores() if threads is None else threads
+        self.threads = usable_cores() if threads is None else threads
         self.spec = session_spec(open_session(graph, provider, threads), graph) if spec is None else spec
         self._session: Any = None
         self._binding: Any = None

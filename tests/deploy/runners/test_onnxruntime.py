@@ -9,8 +9,8 @@ import onnx
 import onnxruntime
 import pytest
 
+from segkd.cpus import usable_cores
 from segkd.errors import BackendMissing, MissingExtra, SegkdError
-from segkd_deploy.device import physical_cores
 from segkd_deploy.runners import RunnerSpec, open_runner
 from segkd_deploy.runners.onnxruntime import OnnxRuntimeRunner, open_session
 from tests.deploy.artifacts import HEIGHT_PX, WIDTH_PX, labels_of, make_frames, make_graph
@@ -27,7 +27,7 @@ class TestOnnxRuntimeRunner(BaseRunnerTester):
         assert (said["threads"], said["inter_op_threads"]) == (1, 1)
         assert (said["provider"], said["version"]) == ("CPUExecutionProvider", onnxruntime.__version__)
         with self.open(graph) as runner:
-            assert runner.describe()["threads"] == physical_cores()
+            assert runner.describe()["threads"] == usable_cores()
 
     def test_compute_stage_is_timed_on_the_cpu(self, graph: Path) -> None:
         with self.open(graph) as runner:
