@@ -28,6 +28,7 @@ def test_doctor_for_machines() -> None:
         "platform",
         "cpu",
         "cores",
+        "cpu_quota",
         "memory_gib",
         "gpus",
         "l4t",
