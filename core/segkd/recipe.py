@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from segkd.errors import SegkdError, unknown_name
+from segkd.errors import SegkdError
 from segkd.presets import PIPELINES, SCHEDULES, fill_from, known_preset
 from segkd.recipe_extends import read_layers
-from segkd.recipe_problems import Places, apply_overrides, explain
+from segkd.recipe_problems import Places, apply_overrides, explain, leave_out
 from segkd.recipe_values import as_named, as_range, as_size
 from segkd.yaml_lines import write_yaml
 
 SCHEMA = 1
+OWN_DATA = "own-"
+"""How the names of the recipes for a user's own data begin."""
 
 # A part written as `name` or as `name: {option: value}`.
 Named = Annotated[str | dict[str, dict[str, Any]], BeforeValidator(as_named)]
@@ -237,14 +240,15 @@ def split_named(part: Named) -> tuple[str, dict[str, Any]]:
 
 
 def recipe_names() -> dict[str, Path]:
-    """The shipped recipes: name -> file."""
+    """The shipped recipes: name -> file; those for data of one's own first, then by name."""
     import importlib.resources
 
     try:
         folder = Path(str(importlib.resources.files("segkd_distill"))) / "recipes"
     except ModuleNotFoundError:
         return {}
-    return {path.stem: path for path in sorted(folder.glob("*.yaml"), key=lambda path: path.stem)}
+    files = sorted(folder.glob("*.yaml"), key=lambda path: (not path.stem.startswith(OWN_DATA), path.stem))
+    return {path.stem: path for path in files}
 
 
 def recipe_path(path_or_name: str | Path) -> Path:
@@ -257,10 +261,15 @@ def recipe_path(path_or_name: str | Path) -> Path:
     if path.is_file():
         return path
     if path.suffix in (".yaml", ".yml") or len(path.parts) != 1:
-        raise SegkdError(f"no recipe file {path}; `segkd list recipes` shows the shipped ones")
+        raise SegkdError(
+            f"no recipe file {path}; `segkd recipe copy own-small {path}` makes one for data of your own, "
+            "`segkd list recipes` shows what else can be copied"
+        )
     shipped = recipe_names()
     if str(path_or_name) not in shipped:
-        raise unknown_name("recipe", str(path_or_name), shipped)
+        near = difflib.get_close_matches(str(path_or_name), shipped, n=1, cutoff=0.6)
+        hint = f"did you mean {near[0]!r}?" if near else "for data of your own: own-small, own-large;"
+        raise SegkdError(f"unknown recipe {str(path_or_name)!r}; {hint} `segkd list recipes` shows all")
     return shipped[str(path_or_name)]
 
 
@@ -305,7 +314,7 @@ def parse_recipe(mapping: Mapping[str, Any], overrides: Iterable[str] = (), sour
 
 
 def _validate(mapping: Mapping[str, Any], overrides: Iterable[str], places: Places) -> Recipe:
-    values = apply_overrides(mapping, overrides, places)
+    values = leave_out(apply_overrides(mapping, overrides, places), Recipe, places)
     try:
         recipe = Recipe.model_validate(values)
     except ValidationError as error:

@@ -17,7 +17,7 @@ def read_layers(path: Path, find: Callable[[str | Path], Path]) -> tuple[dict[st
     """Read a recipe file and those that it extends.
 
     A key replaces the same key of the same section of the extended recipe as a whole: lists and parts with options are
-    not merged.
+    not merged. A key without a value (null) leaves out the extended recipe's, and its default holds.
 
     Args:
         path: the recipe file.
@@ -72,11 +72,15 @@ def _merge(
 ) -> tuple[dict[str, Any], Places]:
     merged = dict(base)
     keys = dict(base_places.keys)
+    nulls = set(places.nulls)
     for name, value in own.items():
         sections = isinstance(value, dict) and isinstance(base.get(name), dict)
         merged[name] = {**base[name], **value} if sections else value
         replaced = [(name, key) for key in value] if sections else [(name,)]
+        before, after = (base[name], value) if sections else (base, own)
+        nulls |= {path for path in replaced if after[path[-1]] is None and path[-1] in before}
         for path in replaced:
             for known in [known for known in keys if known[: len(path)] == path]:
                 del keys[known]
-    return merged, Places(places.source, {**keys, **places.keys})
+    written = {key for key in base_places.nulls if key in keys}
+    return merged, Places(places.source, {**keys, **places.keys}, nulls | written)

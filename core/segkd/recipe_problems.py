@@ -5,11 +5,12 @@ from __future__ import annotations
 import copy
 import difflib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import yaml
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 
 from segkd.errors import SegkdError
 from segkd.yaml_lines import KeyPath, dotted, parse_scalar
@@ -41,10 +42,12 @@ class Places:
     Attributes:
         source: the file, for keys without a place of their own.
         keys: path -> ``file:line`` or the ``--set`` that wrote it.
+        nulls: keys that were given no value on purpose: over one of an extended recipe, or by ``--set``.
     """
 
     source: str
     keys: dict[KeyPath, str]
+    nulls: set[KeyPath] = field(default_factory=set)
 
     def of(self, path: KeyPath) -> str:
         """The place of a key, else of the nearest section around it."""
@@ -57,6 +60,7 @@ class Places:
         """A key was replaced, and with it all below."""
         for known in [key for key in self.keys if key[: len(path)] == path]:
             del self.keys[known]
+        self.nulls -= {key for key in self.nulls if key[: len(path)] == path}
         self.keys[path] = place
 
 
@@ -88,7 +92,40 @@ def apply_overrides(mapping: Mapping[str, Any], overrides: Iterable[str], places
         step = _step(parent, parts[-1], path, place)
         parent[step] = value
         places.overwrite((*path, step), place)
+        if value is None:
+            places.nulls.add((*path, step))
     return values
+
+
+def leave_out(values: dict[str, Any], model: type[BaseModel], places: Places) -> dict[str, Any]:
+    """The values without the keys that were given no value on purpose, so that their defaults hold.
+
+    A key that has null among its values (its default is null) keeps it.
+
+    Args:
+        values: sections and keys; changed.
+        model: the schema.
+        places: which keys were emptied.
+    """
+    for path in places.nulls:
+        section: Any = values
+        fields = _fields(path[:-1], model)
+        for part in path[:-1]:
+            section = section[part]
+        known = fields.get(str(path[-1]))
+        if known is not None and known.default is not None and isinstance(section, dict):
+            section.pop(path[-1], None)
+    return values
+
+
+def _fields(path: KeyPath, model: Any) -> dict[str, FieldInfo]:
+    """The fields of a section by the names that recipes use; none for what is no section."""
+    for part in path:
+        known = model.model_fields.get(str(part))
+        model = known.annotation if known is not None else None
+        if not (isinstance(model, type) and issubclass(model, BaseModel)):
+            return {}
+    return {known.alias or name: known for name, known in model.model_fields.items()}
 
 
 def _step(parent: Any, part: str, path: KeyPath, place: str) -> Any:
@@ -143,9 +180,10 @@ def _inside(path: KeyPath, values: Any) -> KeyPath:
 
 
 def _unknown_key(path: KeyPath, model: type[BaseModel]) -> str:
-    section: Any = model
-    for part in path[:-1]:
-        section = section.model_fields[part].annotation
-    names = [field.alias or name for name, field in section.model_fields.items()]
+    names = list(_fields(path[:-1], model))
+    # A key of a section that was written without it, as in `--set iters=5`.
+    inside = [f"{name}.{path[-1]}" for name in names if str(path[-1]) in _fields((name,), model)]
+    if len(path) == 1 and inside:
+        return f"unknown key, did you mean {' or '.join(map(repr, inside))}?"
     near = difflib.get_close_matches(str(path[-1]), names, n=1, cutoff=0.6)
     return "unknown key, " + (f"did you mean {near[0]!r}?" if near else f"known: {', '.join(names)}")

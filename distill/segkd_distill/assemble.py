@@ -107,7 +107,10 @@ def resolve_recipe(recipe: Recipe) -> Recipe:
     if recipe.data.train is None:
         raise SegkdError("no training data: give --data NAME:PATH, or data.train in the recipe")
     if recipe.student.model is None:
-        raise SegkdError("no network to train: give --student NAME (`segkd list models`), or student.model")
+        raise SegkdError(
+            "no network to train: give --recipe NAME (for data of your own: own-small for a student, own-large for a "
+            "teacher), or --student NAME (`segkd list models`)"
+        )
     published_numbers(recipe)
     check_parts(recipe)
     values = recipe.model_dump(by_alias=True)

@@ -148,6 +148,9 @@ def test_overrides_win_in_their_order(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("override", "message"),
     [
+        ("iters=3", "--set iters=3: iters: unknown key, did you mean 'train.iters'?"),
+        ("model=x", "--set model=x: model: unknown key, did you mean 'teacher.model' or 'student.model'?"),
+        ("train.itres=", "--set train.itres=: train.itres: unknown key, did you mean 'iters'?"),
         ("train.itres=3", "--set train.itres=3: train.itres: unknown key, did you mean 'iters'?"),
         ("train.iters=x", "--set train.iters=x: train.iters: expected a whole number, got 'x'"),
         ("train.iters", "--set train.iters: expected KEY=VALUE, as in --set train.iters=100"),
@@ -165,6 +168,19 @@ def test_errors_of_an_override_name_it(tmp_path: Path, override: str, message: s
     with pytest.raises(SegkdError) as error:
         load_recipe(path, [override])
     assert str(error.value).startswith(message)
+
+
+@pytest.mark.parametrize("empty", ["", "null", "~"])
+def test_an_override_without_a_value_leaves_the_key_out(tmp_path: Path, empty: str) -> None:
+    path = write(tmp_path, "augment: {scale: [0.75, 1.5], crop: 8x8}\ntrain: {preset: mmseg-40k, lr: 0.5}\n")
+    recipe = load_recipe(path, [f"augment.scale={empty}", f"augment.crop={empty}", f"train.lr={empty}"])
+    assert recipe.augment.scale == (0.5, 2.0), "the default"
+    assert recipe.augment.crop is None, "null is one of its values"
+    assert recipe.train.lr == 0.01, "the preset's"
+    assert load_recipe(path, [f"augment.scale={empty}", "augment.scale=[1, 2]"]).augment.scale == (1, 2)
+    assert load_recipe(path, [f"augment={empty}"]).augment == Recipe().augment
+    with pytest.raises(SegkdError, match=r"mine.yaml:1: train.lr: expected a number, got None"):
+        load_recipe(write(tmp_path, "train: {lr: }\n"))
 
 
 def test_overrides_leave_the_given_values_alone() -> None:

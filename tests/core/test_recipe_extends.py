@@ -88,3 +88,15 @@ def test_errors_name_file_and_line(tmp_path: Path, texts: dict[str, str], messag
     with pytest.raises(SegkdError) as error:
         load_recipe(write(tmp_path, **texts))
     assert str(error.value).startswith(message.format(tmp_path))
+
+
+def test_a_key_without_a_value_leaves_out_the_inherited_one(tmp_path: Path) -> None:
+    (tmp_path / "base.yaml").write_text("augment: {scale: [0.75, 1.5], crop: 8x8}\ntrain: {iters: 5}\n")
+    mine = tmp_path / "mine.yaml"
+    mine.write_text("extends: base.yaml\naugment: {scale: null, file: a.yaml}\ntrain:\n")
+    recipe = load_recipe(mine)
+    assert (recipe.augment.scale, recipe.augment.crop, recipe.augment.file) == ((0.5, 2.0), (8, 8), "a.yaml")
+    assert recipe.train == load_recipe("own-small", ["train=null"]).train
+    mine.write_text("extends: base.yaml\ntrain: {lr: null}\n")
+    with pytest.raises(SegkdError, match=r"mine.yaml:2: train.lr: expected a number, got None"):
+        load_recipe(mine)

@@ -20,7 +20,7 @@ from segkd_distill.models.zoo import MODELS, build_model
 from segkd_distill.optim import build_optimizer, build_schedule
 
 CLASSES = {"cityscapes": 19, "ade20k": 150, "pascal_voc": 21, "pascal_context": 59, "coco_stuff": 171, "camvid": 11}
-OWN = {"cityscapes-pspnet-r18", "quickstart-student", "quickstart-teacher"}
+OWN = {"own-small", "own-large", "cityscapes-pspnet-r18", "quickstart-student", "quickstart-teacher"}
 
 
 @cache
@@ -30,10 +30,11 @@ def on_meta(name: str, num_classes: int = 3) -> Segmenter:
 
 
 def test_how_many_there_are() -> None:
-    assert len(recipe_names()) == 72
+    assert len(recipe_names()) == 74
     groups = Counter(name.partition("-")[0] for name in set(recipe_names()) - OWN)
     assert groups == {"bpkd": 48, "cirkd": 10, "cirkdv2": 3, "attnfd": 4, "skds": 1, "ifvd": 1, "cwd": 1, "mmrazor": 1}
     assert set(experiments()) == set(recipe_names()) - OWN
+    assert list(recipe_names())[:2] == ["own-large", "own-small"], "a newcomer reads the first lines"
 
 
 @pytest.mark.parametrize("name", recipe_names())

@@ -68,17 +68,25 @@ def presets(as_json: bool) -> None:
 def copy(recipe: str, file: Path) -> None:
     """Copy a recipe to FILE, to change it; an existing FILE stays.
 
+    The copy has a comment on each key to look at when the data are other ones.
+
     \b
     Example:
-      segkd recipe copy cityscapes-pspnet-r18 mine.yaml
+      segkd recipe copy own-small my.yaml
     """
     from segkd.errors import SegkdError
     from segkd.files import write_atomic
     from segkd.recipe import recipe_path
+    from segkd.recipe_comments import commented
 
     if file.exists():
         raise SegkdError(f"{file} exists already; name another file")
-    write_atomic(file, recipe_path(recipe).read_bytes())
+    source = recipe_path(recipe)
+    try:
+        text = source.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SegkdError(f"{source}: cannot be read ({error})") from error
+    write_atomic(file, commented(text, str(source)).encode())
     click.echo(file)
 
 
