@@ -1,4 +1,4 @@
-"""Files: hashes, and writing that never leaves half a file under its final name."""
+"""Files: hashes, and writing that never leaves half a file under its final name; reading is in ``small_files``."""
 
 from __future__ import annotations
 
@@ -12,21 +12,34 @@ from pathlib import Path
 from typing import Any
 
 from segkd.errors import SegkdError
+from segkd.small_files import one_line, open_regular, parse_json, read_bytes, read_json, read_object, read_text
+
+__all__ = [
+    "finite",
+    "parse_json",
+    "read_bytes",
+    "read_json",
+    "read_object",
+    "read_text",
+    "sha256_file",
+    "write_atomic",
+    "write_json",
+]
 
 
 def sha256_file(path: Path) -> str:
     """The SHA-256 of a file's bytes, in lower-case hex.
 
     Raises:
-        SegkdError: naming the file, if it cannot be read.
+        SegkdError: naming the file, if it cannot be read or is no regular file.
     """
     digest = hashlib.sha256()
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             while block := file.read(1 << 20):
                 digest.update(block)
     except OSError as error:
-        raise SegkdError(f"{path}: cannot be read ({error.strerror})") from error
+        raise SegkdError(f"{one_line(path)}: cannot be read ({error.strerror})") from error
     return digest.hexdigest()
 
 
@@ -69,17 +82,3 @@ def finite(obj: Any) -> Any:
 def write_json(path: Path, obj: Any) -> None:
     """Write JSON in one step, indented by 2; nan and infinities become null."""
     write_atomic(path, json.dumps(finite(obj), indent=2, allow_nan=False) + "\n")
-
-
-def read_json(path: Path) -> Any:
-    """Read a JSON file.
-
-    Raises:
-        SegkdError: naming the file, if it is not there or not JSON.
-    """
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise SegkdError(f"{path}: cannot be read ({error.strerror})") from error
-    except ValueError as error:
-        raise SegkdError(f"{path}: not valid JSON ({error}); was it written completely?") from error

@@ -9,7 +9,7 @@ from typing import Any
 
 from segkd.errors import SegkdError, unknown_name
 from segkd.recipe import Recipe
-from segkd.yaml_lines import read_yaml
+from segkd.yaml_lines import read_yaml_file
 
 TABLE = Path(__file__).with_name("published.yaml")
 
@@ -93,7 +93,7 @@ class Experiment:
 @cache
 def experiments() -> dict[str, Experiment]:
     """All published experiments by their name."""
-    table, _ = read_yaml(TABLE.read_text(encoding="utf-8"), str(TABLE))
+    table, _ = read_yaml_file(TABLE)
     return {name: _experiment(name, values, table["sources"]) for name, values in table["experiments"].items()}
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import shutil
 import sys
@@ -14,6 +13,7 @@ from typing import Any
 import click
 
 from segkd.errors import GateFailed, SegkdError
+from segkd.small_files import read_json, read_text
 
 MARKER = ".segkd-quickstart"
 LABELLED_FRAMES = 20
@@ -107,7 +107,7 @@ def run_quickstart(out: Path, plan: Plan) -> dict[str, Any]:
     chain.run("export", str(runs["distilled"]), "--data", data, "--out", str(artifact))
     chain.run("validate", str(artifact), "--data", data)
     chain.run("bench", str(artifact), "--duration", "3")
-    (out / "gates.yaml").write_text(plan.gates.read_text() if plan.gates else GATES)
+    (out / "gates.yaml").write_text(read_text(plan.gates) if plan.gates else GATES)
     try:
         chain.run("release", "create", str(artifact), "--gates", str(out / "gates.yaml"), "--out", str(bundle))
     except GateFailed as refusal:
@@ -144,15 +144,15 @@ def _prepare(out: Path) -> None:
 def _summarise(out: Path, runs: dict[str, Path], artifact: Path, bundle: Path, chain: Chain) -> dict[str, Any]:
     summary: dict[str, Any] = {}
     for name, run in runs.items():
-        record = json.loads((run / "run.json").read_text())
+        record = read_json(run / "run.json")
         summary[name] = {
             "miou": record["eval"]["miou"],
             "seconds": record["seconds"]["train"],
             "params": record["params"],
             "run": str(run.resolve()),
         }
-    parity = json.loads((artifact / "parity.json").read_text())
-    bench = json.loads((artifact / "bench.json").read_text())
+    parity = read_json(artifact / "parity.json")
+    bench = read_json(artifact / "bench.json")
     latency = bench["latency_ms"]
     summary["parity"] = {"agreement": parity["agreement"], "passed": parity["passed"], "file": "artifact/parity.json"}
     summary["bench"] = {"p50_ms": latency["p50"], "p99_ms": latency["p99"], "file": "artifact/bench.json"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -14,6 +15,7 @@ from segkd.presets import PIPELINES, SCHEDULES, fill_from, known_preset
 from segkd.recipe_extends import read_layers
 from segkd.recipe_problems import Places, apply_overrides, explain, leave_out
 from segkd.recipe_values import as_named, as_range, as_size
+from segkd.small_files import one_line
 from segkd.yaml_lines import write_yaml
 
 SCHEMA = 1
@@ -258,18 +260,21 @@ def recipe_path(path_or_name: str | Path) -> Path:
         SegkdError: if there is neither such a file nor such a name.
     """
     path = Path(path_or_name).expanduser()
-    if path.is_file():
+    # Unlike those of Path, these are False for a name that is too long or holds a NUL.
+    named_as_file = path.suffix in (".yaml", ".yml") or len(path.parts) != 1
+    if os.path.isfile(path) or (named_as_file and os.path.exists(path)):
         return path
-    if path.suffix in (".yaml", ".yml") or len(path.parts) != 1:
+    shown = one_line(path_or_name)
+    if named_as_file:
         raise SegkdError(
-            f"no recipe file {path}; `segkd recipe copy own-small {path}` makes one for data of your own, "
+            f"no recipe file {shown}; `segkd recipe copy own-small {shown}` makes one for data of your own, "
             "`segkd list recipes` shows what else can be copied"
         )
     shipped = recipe_names()
     if str(path_or_name) not in shipped:
         near = difflib.get_close_matches(str(path_or_name), shipped, n=1, cutoff=0.6)
         hint = f"did you mean {near[0]!r}?" if near else "for data of your own: own-small, own-large;"
-        raise SegkdError(f"unknown recipe {str(path_or_name)!r}; {hint} `segkd list recipes` shows all")
+        raise SegkdError(f"unknown recipe {shown!r}; {hint} `segkd list recipes` shows all")
     return shipped[str(path_or_name)]
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from segkd.errors import SegkdError
 from segkd.recipe_problems import Places
-from segkd.yaml_lines import read_yaml
+from segkd.yaml_lines import read_yaml_file
 
 KEY = "extends"
 
@@ -33,11 +34,7 @@ def read_layers(path: Path, find: Callable[[str | Path], Path]) -> tuple[dict[st
 
 
 def _read(path: Path, find: Callable[[str | Path], Path], above: tuple[Path, ...]) -> tuple[dict[str, Any], Places]:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise SegkdError(f"{path}: cannot be read ({error})") from error
-    mapping, lines = read_yaml(text, str(path))
+    mapping, lines = read_yaml_file(path)
     if mapping is None:
         mapping = {}
     if not isinstance(mapping, dict):
@@ -59,7 +56,7 @@ def _read(path: Path, find: Callable[[str | Path], Path], above: tuple[Path, ...
 
 def _find_base(base: str, path: Path, find: Callable[[str | Path], Path], place: str) -> Path:
     beside = path.parent / Path(base).expanduser()
-    if beside.is_file():
+    if os.path.isfile(beside):  # unlike Path.is_file, False for a name that is too long
         return beside
     try:
         return find(base)

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from segkd.errors import SegkdError
 from segkd.files import finite, write_atomic
+from segkd.small_files import JSON_BYTES, read_text
 
 FILE = "metrics.jsonl"
 TENSORBOARD = "tensorboard"
@@ -104,7 +105,7 @@ class TermMeans:
 def lines_until(path: Path, step: int) -> list[str]:
     """The lines of a log up to a step; a last line that was cut off by a crash is dropped."""
     kept = []
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in read_text(path, JSON_BYTES).splitlines():
         try:
             if json.loads(line)["step"] <= step:
                 kept.append(line)

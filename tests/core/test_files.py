@@ -60,7 +60,7 @@ def test_json_refuses_what_it_cannot_hold(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == []
 
 
-@pytest.mark.parametrize("text", ["", '{"a": 1', "\x00"])
+@pytest.mark.parametrize("text", ["", '{"a": 1', "\x01"])
 def test_invalid_json_names_the_file(tmp_path: Path, text: str) -> None:
     (tmp_path / "x.json").write_text(text)
     with pytest.raises(SegkdError, match=r"x\.json: not valid JSON"):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+import yaml
 
 from segkd.errors import SegkdError
 from segkd.yaml_lines import dotted, parse_scalar, read_yaml, write_yaml
@@ -61,15 +62,28 @@ def test_every_key_and_item_has_its_line() -> None:
         ("a: 1\n\tb: 2\n", r"^x.yaml:2: not valid YAML"),
         ("a: &x [*x]\n", r"^x.yaml:1: an alias that contains itself"),
         ("a: 1\n---\nb: 2\n", r"^x.yaml:2: not valid YAML"),
-        ("a: !!python/object:os.system {}\n", r"^x.yaml"),
+        ("a: !!python/object:os.system {}\n", r"^x.yaml:1: the tag \S+os.system is not read"),
+        ("a: !!int abc\n", r"^x.yaml:1: 'abc' is no int"),
+        ("a: !!bool perhaps\n", r"^x.yaml:1: 'perhaps' is no bool"),
+        (f"a: 1{'0' * 5000}\n", r"^x.yaml:1: a number of 5001 digits"),
+        (f"a: {'[' * 100_000}\n", r"^x.yaml:1: not valid YAML: more than 64 levels"),
+        ("a: {}\nb: b\0d\n", r"^x.yaml: not valid YAML: unacceptable character"),
+        (f"a: [{'0, ' * 50_000}]\n", r"^x.yaml:1: not valid YAML: more than 20000 values"),
     ],
 )
 def test_errors_have_their_place(text: str, message: str) -> None:
-    if "python/object" in text:  # tags on mappings are not acted on
-        assert read_yaml(text, "x.yaml")[0] == {"a": {}}
-        return
     with pytest.raises(SegkdError, match=message):
         read_yaml(text, "x.yaml")
+
+
+def test_aliases_cannot_multiply_without_end() -> None:
+    bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n"
+    for level in range(1, 12):
+        bomb += f"a{level}: &a{level} [{', '.join([f'*a{level - 1}'] * 10)}]\n"
+    with pytest.raises(SegkdError, match=r"^x.yaml:1: more than 20000 values, with those behind aliases"):
+        read_yaml(bomb, "x.yaml")
+    with pytest.raises(yaml.YAMLError, match="20000 values"):
+        parse_scalar("{" + ", ".join(bomb.splitlines()) + "}")
 
 
 def test_a_tagged_scalar_builds_no_object() -> None:

@@ -27,7 +27,7 @@ from segkd.data.base import IGNORE, LabelSpace
 from segkd.data.palette import voc_colour
 from segkd.data.value_map import Colour, ColourMap, ValueMap
 from segkd.errors import SegkdError, unknown_name
-from segkd.yaml_lines import read_yaml
+from segkd.yaml_lines import read_yaml_file
 
 _KEYS, _CLASS_KEYS = ("names", "ignore"), ("id", "color")
 
@@ -76,13 +76,9 @@ def read_classes(path: Path) -> MaskClasses:
 
 
 def _load(path: Path) -> dict[str, Any]:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise SegkdError(f"no {path}; write the class names there, as in `names: [road, person, car]`") from None
-    except (OSError, ValueError) as error:
-        raise SegkdError(f"{path}: cannot be read as text: {error}") from None
-    document, _ = read_yaml(text, str(path))
+    if not path.exists():
+        raise SegkdError(f"no {path}; write the class names there, as in `names: [road, person, car]`")
+    document, _ = read_yaml_file(path)
     if not isinstance(document, dict) or "names" not in document:
         raise SegkdError(f"{path}: expected the key names, as in `names: [road, person, car]`")
     _require_known(path, "key", document, _KEYS)

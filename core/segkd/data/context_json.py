@@ -21,6 +21,9 @@ from segkd.data.run_length import decode_runs
 from segkd.errors import SegkdError
 from segkd.files import read_json
 
+# The published file has some hundreds of MB.
+_ANNOTATION_BYTES = 4 << 30
+
 
 class Annotated(NamedTuple):
     """One image: its size, and (number, run lengths) of each annotation in order."""
@@ -36,7 +39,7 @@ def read_annotations(path: Path, split: str) -> dict[str, Annotated]:
     Raises:
         SegkdError: naming the file, if it is no JSON of this form.
     """
-    document = read_json(path)
+    document = read_json(path, _ANNOTATION_BYTES)
     try:
         images = {image["image_id"]: image for image in document["images"] if image["phase"] == split}
         found = {key: Annotated(int(image["height"]), int(image["width"]), []) for key, image in images.items()}

@@ -10,7 +10,10 @@ from segkd.data.base import Problem
 from segkd.data.decode import IMAGE_SUFFIXES
 from segkd.data.pairing import Pairs
 from segkd.errors import SegkdError, unknown_name
+from segkd.small_files import read_text
 
+# The longest list, that of COCO-Stuff, has 2 MB.
+LIST_BYTES = 64 << 20
 _LISTED_SUFFIXES = (*IMAGE_SUFFIXES, ".mat")
 
 
@@ -45,11 +48,9 @@ def read_list(path: Path) -> list[str]:
         SegkdError: if the file is missing, empty or no text.
     """
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except OSError as error:
-        raise SegkdError(f"{path}: the list of this split cannot be read: {error.strerror or error}") from None
-    except UnicodeDecodeError:
-        raise SegkdError(f"{path}: the list of this split is not text") from None
+        lines = read_text(path, LIST_BYTES).splitlines()
+    except SegkdError as error:
+        raise SegkdError(f"{error} (it is the list of this split)") from None
     words = [line.split()[0].replace("\\", "/").rsplit("/", 1)[-1] for line in lines if line.strip()]
     if not words:
         raise SegkdError(f"{path}: an empty list; copy the file again")

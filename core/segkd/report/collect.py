@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from segkd import __version__
 from segkd.data.base import LabelSpace
 from segkd.errors import SegkdError
-from segkd.files import read_json
+from segkd.files import read_object
 from segkd.report.content import RGB, Headline, Panel, PictureRow, Pictures, ReportData, Step
 from segkd.report.evidence_files import latency, parity_gates, parity_rows, release_gates
 from segkd.report.published_numbers import published_tables
@@ -38,7 +38,7 @@ def collect_report(folder: Path) -> ReportData:
         SegkdError: if it is none of these, or one of its files is damaged or missing.
     """
     if (folder / SUMMARY).is_file():
-        return _from_summary(folder, read_json(folder / SUMMARY))
+        return _from_summary(folder, read_object(folder / SUMMARY))
     if (folder / MANIFEST).is_file():
         return _from_artifact(folder)
     if is_run_folder(folder):
@@ -84,8 +84,8 @@ def _from_artifact(folder: Path) -> ReportData:
         PictureRow(f"reference {index}", [Panel(caption, array[index]) for caption, array in arrays.items()])
         for index in _spread(frames, MAX_REFERENCE_ROWS)
     ]
-    parity = read_json(folder / PARITY) if (folder / PARITY).is_file() else {}
-    bench = read_json(folder / BENCH) if (folder / BENCH).is_file() else {}
+    parity = read_object(folder / PARITY) if (folder / PARITY).is_file() else {}
+    bench = read_object(folder / BENCH) if (folder / BENCH).is_file() else {}
     return ReportData(
         title=f"Artifact {folder.resolve().name}",
         subtitle=_subtitle(),
@@ -129,10 +129,7 @@ def _evidence(folder: Path, entry: Any) -> dict[str, Any]:
     path = entry.get("file") if isinstance(entry, dict) else entry
     if not path:
         return {}
-    content = read_json(folder / str(path))
-    if not isinstance(content, dict):
-        raise SegkdError(f"{folder / path}: expected an object, got {type(content).__name__}")
-    return content
+    return read_object(folder / str(path))
 
 
 def _verdict(headlines: list[Headline]) -> str:

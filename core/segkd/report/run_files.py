@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from segkd.data.base import LabelSpace
 from segkd.errors import SegkdError
-from segkd.files import read_json
 from segkd.report.content import Chart, ClassTable, Headline, Series
+from segkd.small_files import JSON_BYTES, one_line, parse_json, read_object, read_text
 
 METRICS, RECORD, CARD = "metrics.jsonl", "run.json", "model.json"
 
@@ -49,12 +48,12 @@ def read_run_files(folder: Path, name: str | None = None) -> RunFiles:
     """
     if not is_run_folder(folder):
         raise SegkdError(f"{folder} is no run folder: it has neither {RECORD} nor {METRICS}")
-    record = read_json(folder / RECORD) if (folder / RECORD).is_file() else {}
+    record = read_object(folder / RECORD) if (folder / RECORD).is_file() else {}
     metrics = read_metrics(folder / METRICS) if (folder / METRICS).is_file() else []
     labels = None
     if (folder / CARD).is_file():
         try:
-            labels = LabelSpace.from_dict(read_json(folder / CARD)["label_space"])
+            labels = LabelSpace.from_dict(read_object(folder / CARD)["label_space"])
         except (KeyError, TypeError, ValueError) as error:
             raise SegkdError(f"{folder / CARD}: no valid label space ({error!r}); train the run again") from error
     return RunFiles(name or folder.resolve().name, record, metrics, labels)
@@ -69,16 +68,15 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
         SegkdError: ``file:line`` for a line that is not a JSON object.
     """
     lines = []
-    text = path.read_text(encoding="utf-8")
+    text = read_text(path, JSON_BYTES)
     for number, line in enumerate(text.splitlines(keepends=True), 1):
         if not line.strip() or not line.endswith("\n"):
             continue
-        try:
-            entry = json.loads(line)
-        except ValueError as error:
-            raise SegkdError(f"{path}:{number}: not valid JSON ({error})") from error
+        entry = parse_json(line, f"{path}:{number}")
         if not isinstance(entry, dict) or not isinstance(entry.get("step"), int):
-            raise SegkdError(f"{path}:{number}: expected an object with a whole number 'step', got {line.strip()[:80]}")
+            raise SegkdError(
+                f"{path}:{number}: expected an object with a whole number 'step', got {one_line(line.strip(), 80)}"
+            )
         lines.append(entry)
     return lines
 

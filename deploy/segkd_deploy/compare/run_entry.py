@@ -8,6 +8,7 @@ from typing import Any
 from segkd.errors import SegkdError
 from segkd.files import read_json
 from segkd.report.run_files import CARD, METRICS, RECORD, read_metrics
+from segkd.yaml_lines import read_yaml_file
 from segkd_deploy.compare.entry import Accuracy, Entry
 
 RECIPE, WEIGHTS = "recipe.yaml", "student.safetensors"
@@ -76,14 +77,9 @@ def _last_validation(folder: Path) -> float | None:
 
 def _protocol(folder: Path) -> str | None:
     """The rules of the run's validation, from its recipe."""
-    import yaml
-
     if not (folder / RECIPE).is_file():
         return None
-    try:
-        recipe = yaml.safe_load((folder / RECIPE).read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
-        raise SegkdError(f"{folder / RECIPE}: cannot be read ({' '.join(str(error).split())})") from error
+    recipe, _ = read_yaml_file(folder / RECIPE)
     rules = recipe.get("eval") if isinstance(recipe, dict) else None
     if not isinstance(rules, dict):
         return None

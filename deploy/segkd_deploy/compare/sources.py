@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from segkd.errors import SegkdError
-from segkd.files import read_json
+from segkd.files import read_json, read_object
 from segkd.manifest import FILE_NAME as MANIFEST
 from segkd.report.run_files import is_run_folder
 from segkd_deploy.evidence import PARITY_FILE
@@ -120,7 +119,7 @@ def _kind(folder: Path) -> Literal["run", "artifact", "results"] | None:
 def _reported_artifact(report: Path) -> Path | None:
     """The artifact that ``segkd deploy`` names in its report, if it still lies there."""
     try:
-        named = Path(json.loads(report.read_text(encoding="utf-8"))["artifact"]["path"])
-    except (OSError, ValueError, KeyError, TypeError):
+        named = Path(read_object(report)["artifact"]["path"])
+    except (SegkdError, KeyError, TypeError):
         return None
     return named if (named / MANIFEST).is_file() else None

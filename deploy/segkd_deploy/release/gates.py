@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from segkd.errors import SegkdError, unknown_name
+from segkd.yaml_lines import read_yaml_file
 from segkd_deploy.artifact import Artifact
 from segkd_deploy.evidence import Evidence
 from segkd_deploy.parity import limits_of
@@ -91,12 +90,7 @@ def load_gates(path: Path, known_variants: Sequence[str]) -> Limits:
         SegkdError: if it cannot be read, is empty, names an unknown gate or variant, or a limit is no number or
             out of range.
     """
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise SegkdError(f"{path}: cannot be read ({error.strerror})") from error
-    except yaml.YAMLError as error:
-        raise SegkdError(f"{path}: no valid YAML: {error}") from error
+    content, _ = read_yaml_file(path)
     if not isinstance(content, dict) or not content:
         raise SegkdError(f"{path}: expected gates such as 'agreement: 0.9999'; known: {', '.join(GATES)}")
     variants = content.pop("variants", None) or {}

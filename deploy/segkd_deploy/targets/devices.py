@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from segkd.errors import SegkdError, unknown_name
+from segkd.yaml_lines import read_yaml_file
 from segkd_deploy.targets.spec import LOCAL, TargetSpec, parse_address, parse_url
 
 FILE_NAME = "devices.yaml"
@@ -67,12 +67,7 @@ def load_devices(path: Path) -> dict[str, Device]:
     Raises:
         SegkdError: if it cannot be read, or naming the device and key that is wrong.
     """
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise SegkdError(f"{path}: cannot be read ({error.strerror})") from error
-    except yaml.YAMLError as error:
-        raise SegkdError(f"{path}: no valid YAML: {error}") from error
+    content, _ = read_yaml_file(path)
     entries = content.get("devices") if isinstance(content, dict) else None
     if not isinstance(entries, dict) or not entries or set(content) != {"devices"}:
         raise SegkdError(f"{path}: expected one key, devices, with NAME: {{host: ...}} below it")

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from segkd.data.base import IGNORE
 from segkd.errors import SegkdError, unknown_name
-from segkd.yaml_lines import read_yaml
+from segkd.yaml_lines import read_yaml_file
 from segkd_distill.data.geometry import seed_transforms
 
 # Both belong to the device: the pixels stay uint8 until they are there.
@@ -120,10 +120,9 @@ def read_transforms(path: Path) -> Transforms:
         SegkdError: naming the file, if it is neither, or names something that :func:`build_transforms` refuses.
     """
     try:
-        text = path.expanduser().read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise SegkdError(f"augment.file {path}: cannot be read ({error})") from error
-    value, _ = read_yaml(text, str(path))
+        value, _ = read_yaml_file(path.expanduser())
+    except SegkdError as error:
+        raise SegkdError(f"augment.file {error}") from error
     try:
         if isinstance(value, dict) and "transform" in value:
             transforms = _from_compose(value["transform"])

@@ -157,7 +157,7 @@ def test_partners_and_lists_of_10k(tmp_path) -> None:
         (",classes=80", "unknown value of the COCO-Stuff option classes '80'"),
         (",labels=trainids", "option labels 'trainids'; did you mean 'train_ids'"),
         (",labels=train_ids", r"no \*_labelTrainIds\.png in .*annotations/val2017"),
-        (",release=10k", r"imageLists/test\.txt: the list of this split cannot be read"),
+        (",release=10k", r"imageLists/test\.txt: cannot be read"),
         (",split=test", "unknown split 'test'; known: train, val"),
     ],
 )

@@ -55,7 +55,7 @@ def test_skipped_samples_are_noted(tmp_path: Path) -> None:
 def test_damaged_files(tmp_path: Path) -> None:
     folder = make_run(tmp_path / "r")
     (folder / "recipe.yaml").write_text("eval: [")
-    with pytest.raises(SegkdError, match=r"recipe\.yaml: cannot be read"):
+    with pytest.raises(SegkdError, match=r"recipe\.yaml:1: not valid YAML"):
         run_entry(folder, "r")
     write(folder / "run.json", [])
     with pytest.raises(SegkdError, match=r"run\.json: expected an object, got list"):

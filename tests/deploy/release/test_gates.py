@@ -57,7 +57,7 @@ def test_reads_limits_and_those_of_one_variant(tmp_path: Path) -> None:
         ("variants: {fp32: 3}", r"variants\.fp32: expected a mapping gate -> limit"),
         ("", "expected gates such as"),
         ("- agreement", "expected gates such as"),
-        ("a: [", "no valid YAML"),
+        ("a: [", "not valid YAML"),
     ],
 )
 def test_refuses_a_bad_file(tmp_path: Path, text: str, message: str) -> None:

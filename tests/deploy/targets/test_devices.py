@@ -56,7 +56,7 @@ def test_order_and_mixture(tmp_path: Path) -> None:
         ("devices: {local: {host: x}}", "cannot be called 'local'"),
         ("devices: []", "expected one key, devices"),
         ("hosts: {}", "expected one key, devices"),
-        ("a: [", "no valid YAML"),
+        ("a: [", "not valid YAML"),
     ],
 )
 def test_wrong_files(tmp_path: Path, text: str, message: str) -> None:
