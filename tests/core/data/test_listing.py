@@ -62,9 +62,7 @@ def test_dots_in_names_stay(tmp_path) -> None:
 
 
 def test_lists_that_cannot_be_read(tmp_path) -> None:
-    with pytest.raises(
-        SegkdError, match=r"train\.txt: cannot be read \(No such file .*list of this split"
-    ):
+    with pytest.raises(SegkdError, match=r"train\.txt: cannot be read \(No such file .*list of this split"):
         read_list(tmp_path / "train.txt")
     (tmp_path / "train.txt").write_bytes(b"\n \n")
     with pytest.raises(SegkdError, match=r"train\.txt: an empty list"):
