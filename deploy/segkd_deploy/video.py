@@ -14,11 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segkd.data.decode import DamagedFileError
-from segkd.errors import SegkdError
+from segkd.errors import SegkdError, unknown_name
+from segkd_deploy.video_header import records_its_frames
 
 SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v")
-CODEC = "mp4v"
-# Containers that say a duration and not a number of frames are off by a few.
+# Name -> OpenCV's four letters. The first two play in browsers; the wheels of OpenCV have no H.264.
+CODECS: dict[str, str] = {"h264": "avc1", "vp9": "vp09", "mpeg4": "mp4v"}
+AUTO = "auto"
+# Files that were still being written when their header was end a little early.
 _MISSING_FRAMES, _MISSING_SHARE = 2, 0.01
 
 
@@ -30,7 +33,10 @@ class VideoReader:
 
     Attributes:
         fps: frames per second; None if the file does not say.
-        count: frames that the file says it has; None if it does not say.
+        count: frames that the file says it has, or that its duration lets one guess; None without either.
+        recorded: whether ``count`` was written down by who made the file, and is no guess.
+        time_s: when the last frame that was read is shown; None before the first, or if that is not known.
+        note: what there is to say after the last frame; None if nothing.
 
     Raises:
         DamagedFileError: if it cannot be opened.
@@ -48,6 +54,9 @@ class VideoReader:
         self.fps = _positive(self._capture.get(cv2.CAP_PROP_FPS))
         count = _positive(self._capture.get(cv2.CAP_PROP_FRAME_COUNT))
         self.count = None if count is None else round(count)
+        self.recorded = self.count is not None and records_its_frames(path)
+        self.time_s: float | None = None
+        self.note: str | None = None
 
     def __enter__(self) -> VideoReader:
         """The reader."""
@@ -63,8 +72,8 @@ class VideoReader:
         """uint8 RGB (height, width, 3) each.
 
         Raises:
-            DamagedFileError: after the last frame, if it came more than 2 frames and 1 % too early; damage inside a
-                frame is hidden by the decoder.
+            DamagedFileError: after the last frame, if it came more than 2 frames and 1 % before the recorded number;
+                damage inside a frame is hidden by the decoder.
         """
         import cv2
 
@@ -74,11 +83,23 @@ class VideoReader:
             if not there:
                 break
             read += 1
+            time_ms = float(self._capture.get(cv2.CAP_PROP_POS_MSEC))
+            self.time_s = time_ms / 1e3 if math.isfinite(time_ms) else None
             yield cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
+        self._check_end(read)
+
+    def _check_end(self, read: int) -> None:
+        """Say it if frames are missing: an error where their number was recorded, else a note."""
         if read == 0:
             raise DamagedFileError(self._path, "no frame of it can be decoded")
-        if self.count is not None and self.count - read > max(_MISSING_FRAMES, _MISSING_SHARE * self.count):
+        if self.count is None or self.count - read <= max(_MISSING_FRAMES, _MISSING_SHARE * self.count):
+            return
+        if self.recorded:
             raise DamagedFileError(self._path, f"ends after {read} of {self.count} frames; it is damaged or cut short")
+        self.note = (
+            f"{self._path.name} has {read} frames; its duration and nominal rate would give {self.count}, so its rate "
+            "varies or it is cut short"
+        )
 
 
 class VideoWriter:
@@ -90,30 +111,32 @@ class VideoWriter:
         path: the file.
         fps: frames per second.
         size_px: height and width of the frames.
+        codec: a key of ``CODECS``, or ``auto`` for the first that this OpenCV can write.
+
+    Attributes:
+        codec: the key of ``CODECS`` that is used.
 
     Raises:
         SegkdError: if it cannot be written.
     """
 
-    def __init__(self, path: Path, fps: float, size_px: tuple[int, int]) -> None:
-        import cv2
-
+    def __init__(self, path: Path, fps: float, size_px: tuple[int, int], codec: str = AUTO) -> None:
         self._path, self._size_px, self._written = path, size_px, 0
         self._temporary = path.with_name(f".{path.stem}.{uuid.uuid4().hex[:8]}{path.suffix}")
+        check_codec(codec)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise SegkdError(f"{path}: cannot be written ({error.strerror})") from error
-        height_px, width_px = size_px
-        self._writer: Any = cv2.VideoWriter(
-            str(self._temporary), cv2.VideoWriter.fourcc(*CODEC), fps, (width_px, height_px)
+        names = list(CODECS) if codec == AUTO else [codec]
+        for self.codec in names:
+            self._writer = self._open(CODECS[self.codec], fps)
+            if self._writer is not None:
+                return
+        raise SegkdError(
+            f"{path}: this OpenCV cannot write {' or '.join(names)} there; check that the folder can be written, name "
+            f"another --codec ({', '.join(CODECS)}), or use --labels-only"
         )
-        if not self._writer.isOpened():
-            self._temporary.unlink(missing_ok=True)
-            raise SegkdError(
-                f"{path}: this OpenCV cannot write {CODEC} there; check that the folder can be written, or use "
-                "--labels-only"
-            )
 
     def __enter__(self) -> VideoWriter:
         """The writer."""
@@ -123,6 +146,7 @@ class VideoWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Give the file its name; after an error, remove it."""
+        assert self._writer is not None
         self._writer.release()
         if error is not None:
             self._temporary.unlink(missing_ok=True)
@@ -133,8 +157,12 @@ class VideoWriter:
             raise SegkdError(f"{self._path}: {there} of {self._written} frames were written; is the disk full?")
         os.replace(self._temporary, self._path)
 
-    def write(self, frame: NDArray[np.uint8]) -> None:
+    def write(self, frame: NDArray[np.uint8], times: int = 1) -> None:
         """Append a frame, uint8 RGB (height, width, 3).
+
+        Args:
+            frame: the frame.
+            times: how often.
 
         Raises:
             SegkdError: if it has another size than the first; OpenCV would drop it.
@@ -143,8 +171,32 @@ class VideoWriter:
 
         if frame.shape[:2] != self._size_px:
             raise SegkdError(f"{self._path}: frame {self._written} is {frame.shape[:2]}, those before {self._size_px}")
-        self._writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
-        self._written += 1
+        assert self._writer is not None
+        bgr = cv2.cvtColor(frame, cv2.COLOR_RGB2BGR)
+        for _ in range(times):
+            self._writer.write(bgr)
+        self._written += times
+
+    def _open(self, letters: str, fps: float) -> Any | None:
+        """OpenCV's writer, or None if it cannot write this codec here."""
+        import cv2
+
+        height_px, width_px = self._size_px
+        writer = cv2.VideoWriter(str(self._temporary), cv2.VideoWriter.fourcc(*letters), fps, (width_px, height_px))
+        if writer.isOpened():
+            return writer
+        self._temporary.unlink(missing_ok=True)
+        return None
+
+
+def check_codec(codec: str) -> None:
+    """Refuse a name that is no codec.
+
+    Raises:
+        SegkdError: for any other than ``auto`` and the keys of ``CODECS``.
+    """
+    if codec != AUTO and codec not in CODECS:
+        raise unknown_name("codec", codec, [AUTO, *CODECS])
 
 
 def _frame_count(path: Path) -> int:

@@ -16,7 +16,7 @@ from segkd_deploy.predict import Options, overlay, predict
 from segkd_deploy.runtime import Model, load
 from tests.core.data.files import cut_short, save
 from tests.deploy.artifacts import labels_of, make_frames
-from tests.deploy.videos import make_video, read_video
+from tests.deploy.videos import make_uneven_mkv, make_video, read_video
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +58,7 @@ def test_one_picture(model: Model, tmp_path: Path) -> None:
     assert np.abs(drawn[2:6, 2:6] - expected[2:6, 2:6]).max() < 40
     assert (result["kind"], result["frames"], result["resized"], result["skipped"]) == ("image", 1, 0, [])
     assert set(result["ms"]) == {"read", "pre", "infer", "post", "write"}
+    assert result["written"] == [str(tmp_path / "out" / name) for name in ("labels/street.png", "overlay/street.jpg")]
     assert result["runtime"]["provider"] == "CPUExecutionProvider"
 
 
@@ -115,6 +116,15 @@ def test_a_video_becomes_an_overlay(model: Model, tmp_path: Path) -> None:
     assert (result["kind"], result["frames"], result["notes"]) == ("video", 6, [])
 
 
+def test_a_video_of_a_varying_rate_keeps_its_length(model: Model, tmp_path: Path) -> None:
+    video = make_uneven_mkv(tmp_path / "screen.mkv", [0, 100, 200, 1000, 2000], 10)
+    result = predict(model, video, tmp_path / "out", Options(codec="mpeg4"))
+    assert (result["frames"], result["written"]) == (5, [str(tmp_path / "out" / "overlay" / "screen.mp4")])
+    assert len(read_video(tmp_path / "out" / "overlay" / "screen.mp4")) == 21
+    said = " ".join(result["notes"])
+    assert "screen.mkv has 5 frames" in said and "16 were repeated" in said and "ffmpeg -i" in said
+
+
 def test_labels_of_a_video(model: Model, tmp_path: Path) -> None:
     frames = make_frames(3, seed=5)
     video = make_video(tmp_path / "drive.mkv", frames)
@@ -154,6 +164,10 @@ def test_sources_that_are_none(model: Model, tmp_path: Path) -> None:
             predict(model, tmp_path / source, tmp_path / "out")
     with pytest.raises(SegkdError, match="lies inside"):
         predict(model, tmp_path / "same", tmp_path / "same" / "out")
+    inside = save(tmp_path / "out" / "overlay" / "x.jpg", make_frames(1)[0])
+    for source in (inside, inside.parent):
+        with pytest.raises(SegkdError, match=r"lies in .*overlay, where this would be written; name another --out"):
+            predict(model, source, tmp_path / "out")
     with pytest.raises(SegkdError, match="alpha: expected 0 to 1, got 2"):
         predict(model, tmp_path / "same" / "x.png", tmp_path / "out", Options(alpha=2))
 

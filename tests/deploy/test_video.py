@@ -15,7 +15,7 @@ from segkd_deploy import video
 from segkd_deploy.video import VideoReader, VideoWriter
 from tests.core.data.files import cut_short
 from tests.deploy.artifacts import make_frames
-from tests.deploy.videos import make_video, read_video
+from tests.deploy.videos import make_uneven_mkv, make_video, read_video
 
 
 @pytest.fixture(autouse=True)
@@ -46,6 +46,27 @@ def test_a_video_that_is_cut_short(tmp_path: Path) -> None:
         frames = reader.frames()
         with pytest.raises(DamagedFileError, match=r"cut\.avi: ends after \d+ of 40 frames; it is damaged"):
             list(frames)
+
+
+def test_a_number_of_frames_that_is_a_guess_is_no_damage(tmp_path: Path) -> None:
+    path = make_uneven_mkv(tmp_path / "screen.mkv", [*range(0, 330, 33), *range(1000, 3000, 200)], 30)
+    with VideoReader(path) as reader:
+        assert reader.count is not None and reader.count > 80 and not reader.recorded
+        times_s = [reader.time_s for _ in reader.frames()]
+        assert len(times_s) == 20 and times_s[-1] == pytest.approx(2.8)
+        assert "screen.mkv has 20 frames; its duration and nominal rate would give" in str(reader.note)
+
+
+def test_codecs_that_browsers_play_come_first(tmp_path: Path) -> None:
+    with VideoWriter(tmp_path / "v.mp4", 10, (16, 24)) as writer:
+        writer.write(make_frames(1)[0], 3)
+    assert writer.codec in ("h264", "vp9") and len(read_video(tmp_path / "v.mp4")) == 3
+    with VideoWriter(tmp_path / "v.mp4", 10, (16, 24), "mpeg4") as writer:
+        writer.write(make_frames(1)[0])
+    capture = cv2.VideoCapture(str(tmp_path / "v.mp4"))
+    assert int(capture.get(cv2.CAP_PROP_FOURCC)).to_bytes(4, "little") == b"FMP4"
+    with pytest.raises(SegkdError, match=r"unknown codec 'vp8'; did you mean 'vp9'\?"):
+        VideoWriter(tmp_path / "v.mp4", 10, (16, 24), "vp8")
 
 
 def test_what_is_written_is_read_again(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from segkd.options import json_option
 @click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder to write into.")
 @click.option("--alpha", type=click.FloatRange(0, 1), default=0.5, show_default=True, help="Share of class colour.")
 @click.option("--labels-only", is_flag=True, help="Label PNGs and no overlay.")
+@click.option("--codec", default="auto", show_default=True, help="Of overlay videos: h264, vp9, or mpeg4 (fast).")
 @click.option("--skip-damaged", is_flag=True, help="Name files that cannot be decoded and go on.")
 @click.option("--variant", help="Variant  [default: fp16 on a GPU where it passed, else fp32]")
 @click.option("--precision", help="Instead of --variant: fp32, fp16 or int8 as this runtime runs it best.")
@@ -31,6 +32,7 @@ def predict(
     alpha: float,
     labels_only: bool,
     skip_damaged: bool,
+    codec: str,
     as_json: bool,
     **options: Any,
 ) -> None:
@@ -38,7 +40,8 @@ def predict(
 
     INPUT is a picture, a folder of pictures or a video file. Pictures get OUT/labels/NAME.png (8 bit grey, class
     numbers from 0) and OUT/overlay/NAME.jpg; a video gets OUT/overlay/NAME.mp4, or with --labels-only
-    OUT/labels/NAME/FRAME.png. Pictures of another size than the graph's are resized, and their labels back.
+    OUT/labels/NAME/FRAME.png. Pictures of another size than the graph's are resized, and their labels back. An overlay
+    video is H.264 where OpenCV can write it, else VP9, which browsers play as well; mpeg4 is 15 times faster to write.
 
     Frames per second are those of pre, infer and post; reading and writing files are apart.
 
@@ -54,7 +57,7 @@ def predict(
 
     _check_artifact(artifact)
     with load(artifact, say=lambda line: click.echo(line, err=True), **options) as model:
-        result = predict_all(model, source, out, Options(alpha, labels_only, skip_damaged), progress=_progress())
+        result = predict_all(model, source, out, Options(alpha, labels_only, skip_damaged, codec), progress=_progress())
     for skipped in result["skipped"]:
         click.echo(f"skipped: {skipped['path']}: {skipped['what']}", err=True)
     for note in result["notes"]:
@@ -63,7 +66,8 @@ def predict(
         print_json(result)
     else:
         _print(result)
-    click.echo(f"written: {out}", err=True)
+    for place in result["written"]:
+        click.echo(f"written: {place}", err=True)
 
 
 def _check_artifact(folder: Path) -> None:
