@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from segkd.damage import COMPLETE_ADVICE, describe_damage
 from segkd.errors import SegkdError
 from segkd.files import read_json, sha256_file, write_json
+from segkd.small_files import listed, one_line
 
 SCHEMA = 1
 FILE_NAME = "manifest.json"
@@ -256,7 +259,8 @@ def load_manifest(folder: Path) -> Manifest:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise SegkdError(f"{path}: {where}: {first['msg'].removeprefix('Value error, ')}") from None
+        reason = first["msg"].removeprefix("Value error, ")
+        raise SegkdError(f"{path}: {one_line(where)}: {one_line(reason)}") from None
 
 
 def verify_files(folder: Path, manifest: Manifest) -> None:
@@ -266,11 +270,13 @@ def verify_files(folder: Path, manifest: Manifest) -> None:
         SegkdError: naming every file that is missing, changed, or an ONNX file that the manifest does not know.
     """
     problems = []
+    sizes = {variant.file: variant.bytes for variant in manifest.variants.values()}
     for name, expected in manifest.files.items():
-        if not (folder / name).is_file():
-            problems.append(f"{name} is missing")
+        # Unlike Path.is_file, False for a name that is too long.
+        if not os.path.isfile(folder / name):
+            problems.append(f"{one_line(name)} is missing")
         elif sha256_file(folder / name) != expected:
-            problems.append(f"{name} has changed")
+            problems.append(f"{one_line(name)} {describe_damage(folder / name, expected, sizes.get(name))}")
     for key, variant in manifest.variants.items():
         graphs = [graph for graph in (variant.file, variant.logits_file) if graph is not None]
         problems += [f"{graph} of variant {key} has no hash" for graph in graphs if graph not in manifest.files]
@@ -280,4 +286,5 @@ def verify_files(folder: Path, manifest: Manifest) -> None:
     present = {path.relative_to(folder).as_posix() for path in found}
     problems += [f"{name} is not in the manifest" for name in sorted(present - set(manifest.files))]
     if problems:
-        raise SegkdError(f"{folder}: {'; '.join(problems)}; export again")
+        advice = "" if any(problem.endswith(COMPLETE_ADVICE) for problem in problems) else "; export again"
+        raise SegkdError(f"{folder}: {listed(problems)}{advice}")

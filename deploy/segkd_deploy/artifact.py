@@ -14,6 +14,8 @@ from segkd.errors import GateFailed, SegkdError
 from segkd.files import read_json, sha256_file
 from segkd.manifest import FILE_NAME, Manifest, load_manifest, verify_files
 from segkd.manifest import Reference as RecordedReference
+from segkd.small_files import one_line, open_regular
+from segkd_deploy.graph_agreement import require_agreement
 from segkd_deploy.runners.base import RunnerSpec
 
 # Providers of onnxruntime that run on the CPU.
@@ -159,7 +161,7 @@ class Artifact:
         name = recorded.files[key]
         if name not in self.manifest.files:
             raise SegkdError(f"{self.folder}: {name} has no hash in the manifest; export it again")
-        array: NDArray[Any] = np.load(self.folder / name, allow_pickle=False)
+        array = read_array(self.folder / name)
         expected = (recorded.count, *shape)
         fits = len(array.shape) == len(expected) and all(
             wanted in (None, found) for found, wanted in zip(array.shape, expected, strict=True)
@@ -171,11 +173,29 @@ class Artifact:
         return array
 
 
-def open_artifact(folder: Path) -> Artifact:
-    """Open an artifact folder and hash every file of it.
+def read_array(path: Path) -> NDArray[Any]:
+    """An ``.npy`` file; mapped first, so that a header that promises too much takes no memory.
 
     Raises:
-        SegkdError: if it is no artifact folder.
+        SegkdError: naming the file, if it holds objects, is cut short or no array.
+    """
+    open_regular(path).close()
+    try:
+        mapped = np.lib.format.open_memmap(path, mode="r")
+    except (OSError, ValueError, EOFError, OverflowError, SyntaxError) as error:
+        raise SegkdError(f"{path}: is no array of numbers ({one_line(error, 120)}); export it again") from error
+    return np.array(mapped)
+
+
+def open_artifact(folder: Path, *, graphs: bool = True) -> Artifact:
+    """Open an artifact folder and hash every file of it.
+
+    Args:
+        folder: the artifact.
+        graphs: whether its graphs are read and held against the manifest, as whoever runs them must.
+
+    Raises:
+        SegkdError: if it is no artifact folder, or a graph contradicts the manifest.
         GateFailed: naming every file that is missing or has changed since the export.
     """
     manifest = load_manifest(folder)
@@ -183,4 +203,6 @@ def open_artifact(folder: Path) -> Artifact:
         verify_files(folder, manifest)
     except SegkdError as error:
         raise GateFailed(str(error)) from error
+    if graphs:
+        require_agreement(folder, manifest)
     return Artifact(folder, manifest, sha256_file(folder / FILE_NAME))

@@ -19,10 +19,14 @@ from segkd_deploy.runners.base import RunnerSpec
 
 UINT8, FLOAT16 = 2, 10
 _ANY_CLASSES = 256
+_MAX_GRAPHS = 32
 
 # onnx.proto: message and field -> number.
 _MODEL_GRAPH, _MODEL_OPSET, _MODEL_METADATA = 7, 8, 14
-_GRAPH_NODE, _GRAPH_INITIALIZER, _GRAPH_INPUT, _GRAPH_OUTPUT = 1, 5, 11, 12
+_MODEL_FUNCTION, _FUNCTION_NODE = 25, 7
+_GRAPH_NODE, _GRAPH_INITIALIZER, _GRAPH_INPUT, _GRAPH_OUTPUT, _GRAPH_SPARSE = 1, 5, 11, 12, 15
+_NODE_ATTRIBUTE, _ATTRIBUTE_TENSOR, _ATTRIBUTE_GRAPH, _ATTRIBUTE_TENSORS, _ATTRIBUTE_GRAPHS = 5, 5, 6, 10, 11
+_TENSOR_EXTERNAL, _ENTRY_KEY, _ENTRY_VALUE = 13, 1, 2
 _NODE_OP_TYPE, _TENSOR_DATA_TYPE, _TENSOR_NAME = 4, 2, 8
 _INFO_NAME, _INFO_TYPE, _TYPE_TENSOR, _TENSOR_ELEMENT, _TENSOR_SHAPE = 1, 2, 1, 1, 2
 _SHAPE_DIM, _DIM_VALUE = 1, 1
@@ -49,6 +53,7 @@ class OnnxHeader:
         initializer_types: ``TensorProto.DataType`` of its weights.
         opsets: domain -> version; the default domain is "".
         metadata: ``metadata_props``.
+        external: the files beside it that hold tensors, as it names them.
     """
 
     inputs: list[TensorInfo] = field(default_factory=list)
@@ -57,6 +62,7 @@ class OnnxHeader:
     initializer_types: set[int] = field(default_factory=set)
     opsets: dict[str, int] = field(default_factory=dict)
     metadata: dict[str, str] = field(default_factory=dict)
+    external: set[str] = field(default_factory=set)
 
     @property
     def half(self) -> bool:
@@ -201,6 +207,9 @@ def _read_model(view: memoryview, header: OnnxHeader) -> None:
             _read_graph(value, header)
         elif number == _MODEL_OPSET:
             header.opsets[wire_text(value, 1)] = wire_number(value, 2) or 0
+        elif number == _MODEL_FUNCTION:
+            for node in wire_messages(value, _FUNCTION_NODE):
+                _note_external(node, header, 0)
         elif number == _MODEL_METADATA:
             header.metadata[wire_text(value, 1)] = wire_text(value, 2)
 
@@ -212,14 +221,43 @@ def _read_graph(view: memoryview, header: OnnxHeader) -> None:
             continue
         if number == _GRAPH_NODE:
             header.op_types.add(wire_text(value, _NODE_OP_TYPE))
+            _note_external(value, header, 0)
         elif number == _GRAPH_INITIALIZER:
             header.initializer_types.add(wire_number(value, _TENSOR_DATA_TYPE) or 0)
             weights.add(wire_text(value, _TENSOR_NAME))
+            _note_location(value, header)
+        elif number == _GRAPH_SPARSE:
+            for part in (1, 2):  # values, indices
+                for tensor in wire_messages(value, part):
+                    _note_location(tensor, header)
         elif number == _GRAPH_INPUT:
             header.inputs.append(_info(value))
         elif number == _GRAPH_OUTPUT:
             header.outputs.append(_info(value))
     header.inputs = [info for info in header.inputs if info.name not in weights]
+
+
+def _note_external(node: memoryview, header: OnnxHeader, depth: int) -> None:
+    """Note the files that a node's tensors lie in, those of graphs inside it too."""
+    if depth > _MAX_GRAPHS:
+        raise ValueError(f"more than {_MAX_GRAPHS} graphs inside each other")
+    for attribute in wire_messages(node, _NODE_ATTRIBUTE):
+        for number, value in wire_fields(attribute):
+            if not isinstance(value, memoryview):
+                continue
+            if number in (_ATTRIBUTE_TENSOR, _ATTRIBUTE_TENSORS):
+                _note_location(value, header)
+            elif number in (_ATTRIBUTE_GRAPH, _ATTRIBUTE_GRAPHS):
+                for tensor in wire_messages(value, _GRAPH_INITIALIZER):
+                    _note_location(tensor, header)
+                for inner in wire_messages(value, _GRAPH_NODE):
+                    _note_external(inner, header, depth + 1)
+
+
+def _note_location(tensor: memoryview, header: OnnxHeader) -> None:
+    for entry in wire_messages(tensor, _TENSOR_EXTERNAL):
+        if wire_text(entry, _ENTRY_KEY) == "location":
+            header.external.add(wire_text(entry, _ENTRY_VALUE))
 
 
 def _info(view: memoryview) -> TensorInfo:

@@ -38,7 +38,7 @@ def collect(paths: Sequence[Path], variants: Sequence[str] = ()) -> list[Entry]:
     """
     sources = find_sources(paths)
     folders = [source.path if source.kind == "artifact" else source.artifact for source in sources]
-    artifacts = {folder: open_artifact(folder) for folder in dict.fromkeys(folders) if folder is not None}
+    artifacts = {folder: open_artifact(folder, graphs=False) for folder in dict.fromkeys(folders) if folder is not None}
     by_sha = {artifact.manifest_sha256: artifact for artifact in artifacts.values()}
     entries: list[Entry] = []
     for source in sources:

@@ -1,0 +1,38 @@
+"""Why a file no longer has its hash, as far as its bytes tell, and what brings it back."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from segkd.small_files import is_lfs_pointer, open_regular
+
+# What ends a description that says what to do.
+COMPLETE_ADVICE = ("copy it again", "`git lfs pull`", "(binary)")
+# Larger files are not searched for converted line ends.
+_MOST_BYTES = 1 << 28
+
+
+def describe_damage(path: Path, sha256: str, bytes_: int | None = None) -> str:
+    """What happened to a file, and what to do; for the end of a message that names it.
+
+    Args:
+        path: the file.
+        sha256: the hash that it should have, and has not.
+        bytes_: the size that it should have; None if nothing says it.
+
+    Raises:
+        SegkdError: if it cannot be read.
+    """
+    size = path.stat().st_size
+    with open_regular(path) as file:
+        data = file.read(_MOST_BYTES if size <= _MOST_BYTES else 100)
+    if is_lfs_pointer(data):
+        return "is a Git LFS pointer, not the file itself: run `git lfs pull`"
+    if size == 0:
+        return "is empty: copy it again"
+    if b"\r\n" in data and hashlib.sha256(data.replace(b"\r\n", b"\n")).hexdigest() == sha256:
+        return "had its line ends converted to CRLF, as Git or FTP do with text: copy it again as it is (binary)"
+    if bytes_ is not None and size < bytes_:
+        return f"has changed: it is cut short ({size} of {bytes_} bytes): copy it again"
+    return "has changed"
