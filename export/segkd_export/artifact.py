@@ -31,7 +31,7 @@ from segkd_distill.provenance import git_state
 from segkd_export.graph import OUTPUTS
 from segkd_export.int8_search import Quantised
 from segkd_export.origin import is_run_name
-from segkd_export.reference import predict, with_response, write_reference
+from segkd_export.reference import predict, say_stretched, with_response, write_reference
 from segkd_export.sensitivity import FORM
 from segkd_export.sources import ExportRequest, Sources, constants, gather
 from segkd_export.to_onnx import INPUT
@@ -80,6 +80,8 @@ def export_artifact(request: ExportRequest, say: Callable[[str], None] = lambda 
     sources = gather(request)
     if sources.teacher is None:
         say("reference without teacher labels" + (": the run has no teacher" if request.with_teacher else ""))
+    if (line := say_stretched(sources.frames, sources.camera)) is not None:
+        say(line)
     if len(sources.frames.ids) < request.reference:
         say(f"the data has only {len(sources.frames.ids)} frames for the reference")
     building = out.with_name(f".{out.name}.{os.getpid()}.tmp")
@@ -97,7 +99,7 @@ def _build(folder: Path, request: ExportRequest, sources: Sources, say: Callable
     say(f"labelling {len(images)} reference frames with torch on {sources.device}")
     student = predict(sources.origin.network, images, sources.device, sources.camera)
     student = with_response(student, sources.origin.network, images, sources.device, sources.camera)
-    written, quantised = write_variants(folder, sources, student, request.batch, request.int8, say)
+    written, quantised = write_variants(folder, sources, student, request.batch, request.int8, say, request.opset)
     if quantised is not None and quantised.ranking is not None:
         write_json(folder / SENSITIVITY_FILE, _sensitivity(quantised))
     teacher_labels = None

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from segkd_deploy.chips import Line
 from segkd_export.lint_graph import ONNX_DOMAINS, Finding, LintGraph, found
+from segkd_export.opset import REDUCTIONS
 
 # Every version from 8.5 on has these.
 _ALWAYS = """
@@ -47,11 +48,6 @@ SINCE: dict[str, tuple[int, int]] = {
 NOT_IN_RTX = frozenset({"DeformConv"})
 # QOperator format, which needs plugins that nobody has.
 QOPERATORS = frozenset({"QLinearConv", "QLinearMatMul", "ConvInteger", "MatMulInteger", "DynamicQuantizeLinear"})
-# Reductions whose axes became an input in opset 18; ReduceSum's did in 13.
-_REDUCTIONS = """
-ReduceL1 ReduceL2 ReduceLogSum ReduceLogSumExp ReduceMax ReduceMean ReduceMin ReduceProd ReduceSumSquare
-"""
-REDUCTIONS = frozenset(_REDUCTIONS.split())
 
 
 def opset(graph: LintGraph, line: Line) -> Iterator[Finding]:
@@ -59,7 +55,7 @@ def opset(graph: LintGraph, line: Line) -> Iterator[Finding]:
     version = graph.opsets.get("", 0)
     if version > line.max_opset:
         message = f"opset {version}; the parser of TensorRT {line.name} documents opsets up to {line.max_opset}"
-        yield Finding("warning", "opset", "", "", message, "compile it there, or export with an older opset")
+        yield Finding("warning", "opset", "", "", message, "compile it there, or export with --opset 17")
     for node in graph.nodes:
         if node.domain not in ONNX_DOMAINS and (node.domain, node.op_type) not in graph.functions:
             message = f"operator of domain {node.domain}, which TensorRT looks for among its plugins"
@@ -90,7 +86,7 @@ def new_forms(graph: LintGraph, line: Line) -> Iterator[Finding]:
         return
     for node in graph.of(*REDUCTIONS):
         if graph.input_of(node, 1):
-            advice = "export with opset 17 or older"
+            advice = "export with --opset 17"
             yield found("error", "opset-18", node, "axes as an input, the form of opset 18", advice)
     for node in graph.of("Split"):
         if graph.attribute(node, "num_outputs") is not None:

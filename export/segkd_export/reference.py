@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +23,8 @@ from segkd_distill.models.network import Network
 from segkd_export.camera_frame import CameraFrame
 
 LARGEST_MARGIN = float(np.finfo(np.float16).max)
+# Sizes that were rounded to even or divisible numbers stay below.
+MAX_STRETCH = 0.02
 
 
 @dataclass(frozen=True)
@@ -33,11 +35,13 @@ class Frames:
         images: uint8, RGB (N, height, width, 3) unless the camera gives something else.
         truth: uint8 class indices (N, height, width) at the size of the graph's labels, 255 = ignore.
         ids: their names in the data set.
+        stretched: sizes (height, width) in pixels of the images whose proportions are not the frame's.
     """
 
     images: NDArray[np.uint8]
     truth: NDArray[np.uint8]
     ids: list[str]
+    stretched: list[tuple[int, int]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -82,6 +86,25 @@ def read_frames(dataset: Dataset, count: int, camera: CameraFrame) -> Frames:
         np.stack([frame_for(sample.image, camera) for sample in samples]),
         np.stack([truth_for(sample.mask, camera) for sample in samples]),
         [sample.id for sample in samples],
+        [size for sample in samples if stretches(size := sample.image.shape[:2], camera.frame)],
+    )
+
+
+def stretches(size: tuple[int, int], frame: tuple[int, int]) -> bool:
+    """Whether an image of a size (height, width) changes its proportions by more than 2 % in the frame."""
+    return abs(size[0] * frame[1] / (size[1] * frame[0]) - 1) > MAX_STRETCH
+
+
+def say_stretched(frames: Frames, camera: CameraFrame) -> str | None:
+    """One line about images that lose their proportions in the frame; None if there are none."""
+    if not frames.stretched:
+        return None
+    (height, width), (frame_height, frame_width) = frames.stretched[0], camera.frame
+    factor = height * frame_width / (width * frame_height)
+    return (
+        f"{len(frames.stretched)} of {len(frames.ids)} reference images have other proportions than the frame of "
+        f"{frame_height}x{frame_width} and are stretched by {max(factor, 1 / factor):.2f} (the first is "
+        f"{height}x{width}), which costs accuracy; --frame {height}x{width} --resize letterbox keeps their shape"
     )
 
 

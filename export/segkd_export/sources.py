@@ -18,9 +18,11 @@ from segkd_distill.models.network import Network
 from segkd_distill.models.teachers import load_teacher
 from segkd_export.calibration_data import CalibrationData, gather_calibration
 from segkd_export.camera_frame import CameraFrame, CameraOptions
+from segkd_export.exporter_errors import refuse_large
 from segkd_export.int8_search import Int8Options
 from segkd_export.origin import Origin, is_run_name, open_model, open_run
 from segkd_export.reference import Frames, read_frames
+from segkd_export.to_onnx import OPSET
 
 # Precision -> the variants that it writes.
 PRECISIONS: dict[str, tuple[str, ...]] = {"fp32": ("fp32",), "fp16": ("fp16",), "int8": ("int8", "int8-cpu")}
@@ -46,6 +48,7 @@ class ExportRequest:
         reference: number of reference frames.
         device: auto, cpu, cuda or cuda:N; where torch labels the reference frames.
         overwrite: whether an artifact that is there is replaced.
+        opset: of every graph, a member of ``segkd_export.to_onnx.OPSETS``.
     """
 
     run: Path
@@ -63,6 +66,7 @@ class ExportRequest:
     reference: int = 8
     device: str = "auto"
     overwrite: bool = False
+    opset: int = OPSET
 
 
 @dataclass(frozen=True)
@@ -96,12 +100,14 @@ def gather(request: ExportRequest) -> Sources:
     """Open run, data and teacher.
 
     Raises:
-        SegkdError: for a precision or a batch that cannot be, a folder that is no run, data of another label
-            space, a teacher that cannot be loaded, or training frames that are missing or validation frames.
+        SegkdError: for a precision or a batch that cannot be, a network that no file can hold, a folder that is no
+            run, data of another label space, a teacher that cannot be loaded, or training frames that are missing or
+            validation frames.
         BackendMissing: if the device is not there.
     """
     device = choose_device(request.device)
     origin, dataset = _open(request)
+    refuse_large(origin.network)
     recipe, labels = origin.recipe, origin.label_space
     check_gates(recipe.gates or {}, [variant for variants in PRECISIONS.values() for variant in variants])
     precisions = _precisions(request.precisions if request.precisions is not None else recipe.export.precisions)

@@ -11,11 +11,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from segkd.errors import import_extra
+from segkd.errors import SegkdError, import_extra
+from segkd_export.exporter_errors import MAX_FILE_BYTES, explain, foreign, too_large, traced
+from segkd_export.opset import OLDEST, to_opset_17
 
-# Of every variant. It has all that float32 scales of 8-bit numbers need; from 21 on, onnxruntime 1.31 cannot load
-# signed graphs in which a quantised value is reshaped (docs/decisions/0010-int8.md).
+# Of every variant, unless OLDEST is asked for. It has all that float32 scales of 8-bit numbers need; from 21 on,
+# onnxruntime 1.31 cannot load signed graphs in which a quantised value is reshaped (docs/decisions/0010-int8.md).
 OPSET = 18
+OPSETS = (OLDEST, OPSET)
 INPUT = "frames"
 
 # Fields in which exporters leave stack traces with source paths.
@@ -28,6 +31,7 @@ def to_onnx(
     outputs: Sequence[str],
     metadata: Mapping[str, str],
     batch_range: tuple[int, int] | None = None,
+    opset: int = OPSET,
 ) -> Any:
     """Export a module with static shapes, or with any number of frames.
 
@@ -39,35 +43,47 @@ def to_onnx(
         outputs: names of the graph's outputs; its input is called ``frames``.
         metadata: written into the model's ``metadata_props``, in sorted order.
         batch_range: smallest and largest number of frames; None for the example's.
+        opset: a member of ``OPSETS``.
 
     Returns:
         An ``onnx.ModelProto`` that has passed ONNX's checker with shape inference.
 
     Raises:
+        SegkdError: naming the operator or the line of a user's file that cannot be written as ONNX, or the size of
+            what does not fit into one file.
         MissingExtra: if onnx or onnxscript is not installed.
     """
     onnx = import_extra("onnx", "export")
     import_extra("onnxscript", "export")
+    dynamic = None if batch_range is None else ({0: _batch(batch_range)},)
     with _quiet(), torch.no_grad():
-        program = torch.onnx.export(
-            graph,
-            (frames,),
-            dynamo=True,
-            opset_version=OPSET,
-            input_names=[INPUT],
-            output_names=list(outputs),
-            dynamic_shapes=None if batch_range is None else ({0: _batch(batch_range)},),
-            external_data=False,
-            verbose=False,
-        )
+        try:
+            program = torch.onnx.export(
+                graph,
+                (frames,),
+                dynamo=True,
+                opset_version=OPSET,
+                input_names=[INPUT],
+                output_names=list(outputs),
+                dynamic_shapes=dynamic,
+                external_data=False,
+                verbose=False,
+            )
+        except (SegkdError, MemoryError, torch.OutOfMemoryError):
+            raise
+        except Exception as error:  # the exporter lets through whatever its many parts raise
+            raise explain(error, lambda: traced(graph, frames)) from error
     if program is None:
         raise RuntimeError("torch.onnx.export returned no program")
     model = program.model_proto
     strip_provenance(model)
     model.graph.name = "segkd"
     onnx.helper.set_model_props(model, dict(sorted(metadata.items())))
-    onnx.checker.check_model(model, full_check=True)
-    return model
+    if (size := sum(len(tensor.raw_data) for tensor in model.graph.initializer)) > MAX_FILE_BYTES:
+        raise too_large(size)
+    with foreign("checking the graph that torch wrote", "simplify the network, or use another version of torch"):
+        onnx.checker.check_model(model, full_check=True)
+    return to_opset_17(model) if opset == OLDEST else model
 
 
 def _batch(batch_range: tuple[int, int]) -> Any:

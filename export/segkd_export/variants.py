@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 import segkd
 from segkd.files import sha256_file, write_atomic
@@ -16,8 +18,10 @@ from segkd.manifest import Variant
 from segkd_export.fp16 import to_fp16
 from segkd_export.graph import OUTPUTS, DeployGraph, deployable
 from segkd_export.graph_check import GraphCheck, check_graph, compare_graph
+from segkd_export.half_range import SMALLEST
 from segkd_export.int8 import FORMS
 from segkd_export.int8_search import Int8Options, Quantised, make_int8
+from segkd_export.probe import batches_of
 from segkd_export.reference import Prediction
 from segkd_export.sources import Sources, constants
 from segkd_export.to_onnx import OPSET, cut_to, to_onnx
@@ -45,6 +49,7 @@ def write_variants(
     batch: int | tuple[int, int],
     int8: Int8Options,
     say: Callable[[str], None],
+    opset: int = OPSET,
 ) -> tuple[dict[str, Written], Quantised | None]:
     """Write every variant that was asked for; the float32 graph is held against torch in any case.
 
@@ -55,6 +60,7 @@ def write_variants(
         batch: frames per call, or the smallest and the largest number of them.
         int8: how int8 is made.
         say: is told, in one line, what is being done.
+        opset: of every graph.
 
     Returns:
         Variant -> what was written; and how int8 came to be, if it did.
@@ -63,19 +69,19 @@ def write_variants(
         GateFailed: if the float32 graph is not the network, logits are not finite, or int8 does not hold its limits.
     """
     say(f"exporting {sources.imgsz[0]}x{sources.imgsz[1]} graphs")
-    model = _float32(sources, batch)
+    model = _float32(sources, batch, opset)
     calls = call_size(batch)
     images = sources.frames.images
     say("comparing onnxruntime with torch")
     graph, twin = _write(folder, "fp32", model)
     found: dict[str, tuple[Any, GraphCheck]] = {"fp32": (model, check_graph(graph, twin, images, student, calls))}
-    quantised = None
+    quantised, float_layers = None, list[str]()
     if "fp32" not in sources.precisions:
         graph.unlink()
         twin.unlink()
         found = {}
     if "fp16" in sources.precisions:
-        half = to_fp16(model)
+        half, float_layers = _half(model, images, calls, say)
         found["fp16"] = (half, compare_graph(*_write(folder, "fp16", half), images, student, calls))
     if sources.calibration is not None:
         classes = sources.origin.label_space.num_classes
@@ -84,7 +90,9 @@ def write_variants(
             files = _write(folder, form, graph_of_form)
             found[form] = (graph_of_form, compare_graph(*files, images, student, calls))
     return {
-        name: Written(_variant(folder, name, quantised), len(cut_to(graph, OUTPUTS[0]).graph.node), check)
+        name: Written(
+            _variant(folder, name, opset, quantised, float_layers), len(cut_to(graph, OUTPUTS[0]).graph.node), check
+        )
         for name, (graph, check) in found.items()
     }, quantised
 
@@ -94,12 +102,12 @@ def call_size(batch: int | tuple[int, int]) -> int:
     return batch if isinstance(batch, int) else max(batch[0], min(2, batch[1]))
 
 
-def _float32(sources: Sources, batch: int | tuple[int, int]) -> Any:
+def _float32(sources: Sources, batch: int | tuple[int, int], opset: int) -> Any:
     network = deployable(sources.origin.network, sources.imgsz)
     graph = DeployGraph(network, sources.camera)
     batch_range = None if isinstance(batch, int) else batch
     frames = torch.zeros(sources.camera.frames_shape(call_size(batch)), dtype=torch.uint8)
-    return to_onnx(graph, frames, OUTPUTS, _metadata(sources), batch_range)
+    return to_onnx(graph, frames, OUTPUTS, _metadata(sources), batch_range, opset)
 
 
 def _write(folder: Path, name: str, model: Any) -> tuple[Path, Path]:
@@ -110,18 +118,33 @@ def _write(folder: Path, name: str, model: Any) -> tuple[Path, Path]:
     return files
 
 
-def _variant(folder: Path, name: str, quantised: Quantised | None) -> Variant:
+def _half(model: Any, images: NDArray[np.uint8], calls: int, say: Callable[[str], None]) -> tuple[Any, list[str]]:
+    """The fp16 graph, and what stays in float32 in it."""
+    say("looking at the range of every value for half precision")
+    half, float_layers = to_fp16(model, batches_of(images, calls))
+    if float_layers:
+        say(
+            f"fp16: {len(float_layers)} operators stay in float32, their values leave the range of halves (65504, or "
+            f"below {SMALLEST:.0e}): {', '.join(float_layers)}"
+        )
+    return half, float_layers
+
+
+def _variant(folder: Path, name: str, opset: int, quantised: Quantised | None, half_floats: list[str]) -> Variant:
     file = folder / f"model.{name}.onnx"
     form = FORMS.get(name)
+    float_layers = half_floats if name == "fp16" else []
+    if form is not None and quantised is not None:
+        float_layers = quantised.float_layers
     return Variant(
         file=file.name,
         logits_file=f"model.{name}.logits.onnx",
         precision=name if form is None else "int8",
-        opset=OPSET,
+        opset=opset,
         sha256=sha256_file(file),
         bytes=file.stat().st_size,
         activations=None if form is None else form.activations,
-        float_layers=[] if form is None or quantised is None else quantised.float_layers,
+        float_layers=float_layers,
     )
 
 

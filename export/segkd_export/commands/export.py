@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,6 +48,13 @@ class BatchType(click.ParamType):  # type: ignore[type-arg]  # older click canno
 @click.option("--imgsz", type=IMGSZ, help="Size in pixels that the network sees.  [default: the run's]")
 @click.option("--precision", help="fp32, fp16, int8; several separated by commas.  [default: the recipe's]")
 @click.option("--batch", type=BatchType(), default="1", show_default=True, help="Frames per call, as 1 or 1-8.")
+@click.option(
+    "--opset",
+    type=click.IntRange(17, 18),
+    default=18,
+    show_default=True,
+    help="ONNX opset; 17 for TensorRT 8.6 (JetPack 6.0).",
+)
 @click.option("--frame", type=IMGSZ, help="Size of the camera's frame; the graph resizes it.  [default: --imgsz]")
 @click.option(
     "--input",
@@ -137,7 +146,9 @@ def export(
     target = lint_target(with_lint, chip)
     request = _request(run, precision, not no_teacher, options)
     _refuse_idle_options(request)
-    result = export_artifact(request, say=lambda line: click.echo(line, err=True))
+    # A network of the user's may print, and stdout is the result.
+    with contextlib.redirect_stdout(sys.stderr):
+        result = export_artifact(request, say=lambda line: click.echo(line, err=True))
     reports = [] if target is None else lint_artifact(result.folder, target)
     if as_json:
         print_json({**_as_dict(result), "lint": [report.to_dict() for report in reports]})
@@ -198,6 +209,8 @@ def _print_table(result: ExportResult, *, with_ranking: bool) -> None:
     for name, part in result.written.items():
         megabytes = part.variant.bytes / 1e6
         click.echo(f"{name:<9}{part.variant.file:<26}{megabytes:>8.2f}{part.nodes:>8}{part.check.agreement:>11.6f}")
+    if "fp16" in result.written and (kept := result.written["fp16"].variant.float_layers):
+        click.echo(f"fp16: {len(kept)} operators in float32, beyond the range of halves: {', '.join(kept)}")
     if result.quantised is not None:
         _print_int8(result.quantised, with_ranking=with_ranking)
     click.echo(f"artifact: {result.folder}")
