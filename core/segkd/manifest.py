@@ -153,8 +153,8 @@ class Variant(Part):
     activations: Literal["s8", "u8"] | None = None
     """Of an int8 variant: symmetric and signed, as TensorRT takes them, or unsigned, as CPUs do."""
     float_layers: list[str] = Field(default_factory=list)
-    """Layers of an int8 variant that stayed in float because of what they cost; operators of an fp16 variant that stayed
-    in float because a half cannot hold their values."""
+    """Layers of an int8 variant that stayed in float because of what they cost; operators of an fp16 variant
+    that stayed in float because a half cannot hold their values."""
 
 
 class Calibration(Part):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import logging
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -134,11 +135,12 @@ def strip_provenance(message: Any) -> None:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Silence the exporter's remarks about its own internals; errors still raise."""
+    """Silence the exporter's remarks about its own internals, and what it prints of a failure; errors still raise."""
     disabled = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
-        with warnings.catch_warnings():
+        nothing = io.StringIO()
+        with warnings.catch_warnings(), contextlib.redirect_stdout(nothing), contextlib.redirect_stderr(nothing):
             warnings.simplefilter("ignore")
             yield
     finally:

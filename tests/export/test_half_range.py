@@ -15,7 +15,7 @@ from segkd_distill.models.adapters.torch_module import UserModule
 from segkd_export.camera_frame import CameraFrame
 from segkd_export.fp16 import to_fp16
 from segkd_export.graph import OUTPUTS, DeployGraph, deployable
-from segkd_export.to_onnx import OPSETS, to_onnx
+from segkd_export.to_onnx import to_onnx
 from tests.export.conftest import random_frames
 
 IMGSZ = (16, 24)
@@ -99,8 +99,10 @@ def labels_of(model: Any, frames: Any) -> Any:
         return np.concatenate([ReferenceEvaluator(model).run(["labels"], {"frames": f[None]})[0] for f in frames])
 
 
-@pytest.mark.parametrize("opset", OPSETS)
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize(
+    ("name", "opset"),
+    [*((name, 18) for name in NETWORKS), ("hand-written norm, squares overflow", 17), ("group norm", 17)],
+)
 def test_real_halves_give_the_labels_of_float32(name: str, opset: int) -> None:
     model = graph_of(*NETWORKS[name], opset)
     frames = random_frames(3, 2, IMGSZ)
