@@ -48,18 +48,19 @@ def create(artifact: Path, gates: Path, out: Path, name: str | None, version: st
     click.echo(f"written: {folder}", err=True)
 
 
-@release.command(short_help="Hash a bundle again.")
+@release.command(short_help="Check a bundle: hashes, graphs, evidence and gates.")
 @click.argument("bundle", type=click.Path(path_type=Path))
 @json_option
 def verify(bundle: Path, as_json: bool) -> None:
-    """Hash a bundle again, a folder or an archive.
+    """Check a bundle, a folder or an archive: hashes, graphs, evidence and gates.
 
-    Exit code 1, naming the files, if one has changed, is missing or was added.
+    Exit code 1, naming what does not hold, if a file has changed, is missing or was added, if the files contradict each
+    other, or if release.json is not what the evidence in the bundle gives. Who made the bundle, only a signature says.
     """
     from segkd.options import print_json
-    from segkd_deploy.release.checksums import verify_bundle
+    from segkd_deploy.release.verify import verify_release
 
-    files = verify_bundle(bundle)
+    files = verify_release(bundle)
     if as_json:
         print_json({"passed": True, "bundle": str(bundle), "files": files})
     else:

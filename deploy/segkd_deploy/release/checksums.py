@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
+import os
 import re
-import tarfile
-import zlib
+import stat
 from pathlib import Path
 
 from segkd.errors import GateFailed, SegkdError
 from segkd.files import sha256_file
+from segkd.small_files import listed, one_line, read_text
+from segkd_deploy.release.archive import MAX_FILES, BundleArchive
 
 FILE_NAME = "SHA256SUMS"
 ARCHIVE_SUFFIX = ".tar.gz"
+SUMS_BYTES = 4 << 20
+MAX_FILE_BYTES = 16 << 30
 
 
 def format_sums(hashes: dict[str, str]) -> str:
@@ -24,27 +27,47 @@ def parse_sums(text: str) -> dict[str, str]:
     """Path -> hash.
 
     Raises:
-        GateFailed: for a line of another form, or a file that is named twice.
+        GateFailed: for no line, a line of another form, or a file that is named twice.
     """
     hashes: dict[str, str] = {}
-    for line in text.splitlines():
-        match = re.fullmatch(r"([0-9a-f]{64}) [ *](.+)", line)
+    for line in text.removesuffix("\n").split("\n"):
+        match = re.fullmatch(r"([0-9a-f]{64}) [ *]([^\r]+)", line)
         if match is None or match[2] in hashes:
-            raise GateFailed(f"{FILE_NAME}: damaged line {line[:80]!r}; fetch the bundle again")
+            raise GateFailed(f"{FILE_NAME}: damaged line {one_line(line, 80)!r}; fetch the bundle again")
         hashes[match[2]] = match[1]
     return hashes
 
 
 def hash_folder(folder: Path) -> dict[str, str]:
     """Path relative to the folder -> hash, of every file in it but SHA256SUMS."""
-    return {
-        path.relative_to(folder).as_posix(): sha256_file(path)
-        for path in sorted(folder.rglob("*"))
-        if (path.is_file() or path.is_symlink()) and path.relative_to(folder).as_posix() != FILE_NAME
-    }
+    return {name: sha256_file(folder / name) for name in plain_files(folder) if name != FILE_NAME}
 
 
-def verify_bundle(bundle: Path) -> dict[str, str]:
+def plain_files(folder: Path) -> list[str]:
+    """Every file in a folder, as a path relative to it, sorted.
+
+    Raises:
+        GateFailed: for a link, pipe, socket or device, and for more files than a bundle has.
+    """
+    found: list[str] = []
+    waiting = [folder]
+    while waiting:
+        with os.scandir(waiting.pop()) as entries:
+            for entry in entries:
+                mode = entry.stat(follow_symlinks=False).st_mode
+                name = Path(entry.path).relative_to(folder).as_posix()
+                if stat.S_ISDIR(mode):
+                    waiting.append(Path(entry.path))
+                elif stat.S_ISREG(mode):
+                    found.append(name)
+                else:
+                    raise GateFailed(f"{folder}: {one_line(name)} is no plain file of a bundle; fetch it again")
+                if len(found) + len(waiting) > MAX_FILES:
+                    raise GateFailed(f"{folder}: more than {MAX_FILES} files; this is no bundle of segkd")
+    return sorted(found)
+
+
+def verify_hashes(bundle: Path) -> dict[str, str]:
     """Hash a bundle again, a folder or an archive.
 
     An archive is read, never unpacked; if its ``.sha256`` file lies beside it, that is checked first.
@@ -56,57 +79,63 @@ def verify_bundle(bundle: Path) -> dict[str, str]:
         SegkdError: if it is no bundle.
         GateFailed: naming every file that is changed, missing or added.
     """
-    if bundle.is_dir():
-        if not (bundle / FILE_NAME).is_file():
+    if os.path.isdir(bundle):
+        if not os.path.lexists(bundle / FILE_NAME):
             raise SegkdError(f"{bundle} is no bundle: it has no {FILE_NAME}; `segkd release create` makes one")
-        expected = parse_sums((bundle / FILE_NAME).read_text(encoding="utf-8"))
+        present = plain_files(bundle)
+        expected = parse_sums(_read_sums(bundle / FILE_NAME))
+        _compare(bundle, expected, dict.fromkeys((name for name in present if name != FILE_NAME), ""), hashes=False)
+        _require_sane_sizes(bundle, present)
         found = hash_folder(bundle)
-    elif bundle.is_file() and bundle.name.endswith(ARCHIVE_SUFFIX):
+    elif os.path.isfile(bundle) and bundle.name.endswith(ARCHIVE_SUFFIX):
         _verify_archive_file(bundle)
         expected, found = _read_archive(bundle)
     else:
-        raise SegkdError(f"{bundle} is no bundle: expected a folder or a {ARCHIVE_SUFFIX} archive")
+        raise SegkdError(f"{one_line(bundle)} is no bundle: expected a folder or a {ARCHIVE_SUFFIX} archive")
     _compare(bundle, expected, found)
     return found
 
 
+def _read_sums(path: Path) -> str:
+    """The text of a file of hashes; one that cannot be read vouches for nothing."""
+    try:
+        return read_text(path, SUMS_BYTES)
+    except SegkdError as error:
+        raise GateFailed(f"{error}; fetch the bundle again") from error
+
+
+def _require_sane_sizes(bundle: Path, names: list[str]) -> None:
+    for name in names:
+        if (bundle / name).stat().st_size > MAX_FILE_BYTES:
+            raise GateFailed(f"{bundle}: {one_line(name)} is larger than any file of a bundle; fetch it again")
+
+
 def _verify_archive_file(archive: Path) -> None:
     beside = archive.with_name(f"{archive.name}.sha256")
-    if not beside.is_file():
+    if not os.path.lexists(beside):
         return
-    expected = parse_sums(beside.read_text(encoding="utf-8"))
+    expected = parse_sums(_read_sums(beside))
     if expected != {archive.name: sha256_file(archive)}:
         raise GateFailed(f"{archive} has changed: it does not have the hash in {beside.name}; fetch it again")
 
 
 def _read_archive(archive: Path) -> tuple[dict[str, str], dict[str, str]]:
     """The hashes that an archive states, and those that its files have."""
-    found: dict[str, str] = {}
-    stated = None
-    try:
-        with tarfile.open(archive, "r:gz") as tar:
-            for member in tar:
-                name = member.name.partition("/")[2]
-                content = tar.extractfile(member) if member.isfile() else None
-                if content is None or not name or name in found:
-                    raise GateFailed(f"{archive}: {member.name} is no plain file of a bundle; fetch it again")
-                data = content.read()
-                found[name] = hashlib.sha256(data).hexdigest()
-                if name == FILE_NAME:
-                    stated = data.decode("utf-8", errors="replace")
-    except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
-        raise GateFailed(f"{archive} is damaged ({error}); fetch it again") from error
-    if stated is None:
+    read = BundleArchive(archive, FILE_NAME, SUMS_BYTES).read()
+    if read.kept is None:
         raise SegkdError(f"{archive} is no bundle: it has no {FILE_NAME}; `segkd release create` makes one")
-    del found[FILE_NAME]
-    return parse_sums(stated), found
+    try:
+        stated = parse_sums(read.kept.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise GateFailed(f"{archive}: {FILE_NAME} is not text in UTF-8; fetch it again") from error
+    return stated, {name: sha256 for name, sha256 in read.hashes.items() if name != FILE_NAME}
 
 
-def _compare(bundle: Path, expected: dict[str, str], found: dict[str, str]) -> None:
-    problems = [f"{name} is missing" for name in sorted(expected.keys() - found.keys())]
-    problems += [f"{name} was added" for name in sorted(found.keys() - expected.keys())]
-    problems += [
-        f"{name} has changed" for name in sorted(expected.keys() & found.keys()) if expected[name] != found[name]
-    ]
+def _compare(bundle: Path, expected: dict[str, str], found: dict[str, str], *, hashes: bool = True) -> None:
+    problems = [f"{one_line(name, 80)} is missing" for name in sorted(expected.keys() - found.keys())]
+    problems += [f"{one_line(name, 80)} was added" for name in sorted(found.keys() - expected.keys())]
+    if hashes:
+        both = sorted(expected.keys() & found.keys())
+        problems += [f"{one_line(name, 80)} has changed" for name in both if expected[name] != found[name]]
     if problems:
-        raise GateFailed(f"{bundle}: {'; '.join(problems)}")
+        raise GateFailed(f"{bundle}: {listed(problems, 10)}")

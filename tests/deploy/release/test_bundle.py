@@ -9,7 +9,7 @@ import pytest
 from segkd.errors import SegkdError
 from segkd_deploy.artifact import open_artifact
 from segkd_deploy.release.bundle import prepare_release, write_bundle
-from segkd_deploy.release.checksums import verify_bundle
+from segkd_deploy.release.verify import verify_release
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def test_bundle_is_complete_and_verifies(measured: Path, gates: Path, tmp_path: 
     own = {"manifest.json", "parity.json", "bench.json", "gates.yaml", "release.json", "MODEL_CARD.md", "SHA256SUMS"}
     assert names == own | open_artifact(measured).manifest.files.keys()
     open_artifact(folder)  # the bundle is an artifact by itself
-    assert verify_bundle(folder) == verify_bundle(tmp_path / "out" / "street-1.2.0.tar.gz")
+    assert verify_release(folder) == verify_release(tmp_path / "out" / "street-1.2.0.tar.gz")
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
         "street-1.2.0",
         "street-1.2.0.tar.gz",

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from segkd.errors import GateFailed, SegkdError
-from segkd_deploy.release.checksums import FILE_NAME, format_sums, hash_folder, parse_sums, verify_bundle
+from segkd_deploy.release.checksums import FILE_NAME, format_sums, hash_folder, parse_sums, verify_hashes
 from tests.deploy.artifacts import change_a_byte
 
 # SHA-256 of no bytes and of b"abc", from FIPS 180-2.
@@ -49,8 +49,8 @@ def test_damaged_list(line: str) -> None:
 
 def test_unchanged_bundle(bundle: Path, tmp_path: Path) -> None:
     expected = {"empty": EMPTY, "reference/abc.txt": ABC}
-    assert verify_bundle(bundle) == expected
-    assert verify_bundle(pack(bundle, tmp_path / "net-1.tar.gz")) == expected
+    assert verify_hashes(bundle) == expected
+    assert verify_hashes(pack(bundle, tmp_path / "net-1.tar.gz")) == expected
 
 
 def damage(bundle: Path, how: str) -> None:
@@ -77,20 +77,20 @@ def damage(bundle: Path, how: str) -> None:
 def test_difference_is_named(bundle: Path, tmp_path: Path, packed: bool, how: str, message: str) -> None:
     damage(bundle, how)
     with pytest.raises(GateFailed, match=message):
-        verify_bundle(pack(bundle, tmp_path / "net-1.tar.gz") if packed else bundle)
+        verify_hashes(pack(bundle, tmp_path / "net-1.tar.gz") if packed else bundle)
 
 
 def test_link_in_an_archive(bundle: Path, tmp_path: Path) -> None:
     damage(bundle, "link")
     with pytest.raises(GateFailed, match=r"abc\.txt is no plain file"):
-        verify_bundle(pack(bundle, tmp_path / "net-1.tar.gz"))
+        verify_hashes(pack(bundle, tmp_path / "net-1.tar.gz"))
 
 
 def test_hash_beside_the_archive_is_checked(bundle: Path, tmp_path: Path) -> None:
     archive = pack(bundle, tmp_path / "net-1.tar.gz")
     (tmp_path / "net-1.tar.gz.sha256").write_text(f"{ABC}  net-1.tar.gz\n")
     with pytest.raises(GateFailed, match=r"does not have the hash in net-1\.tar\.gz\.sha256"):
-        verify_bundle(archive)
+        verify_hashes(archive)
 
 
 @pytest.mark.parametrize("size", [0, 60])
@@ -98,12 +98,12 @@ def test_cut_archive(bundle: Path, tmp_path: Path, size: int) -> None:
     archive = pack(bundle, tmp_path / "net-1.tar.gz")
     archive.write_bytes(archive.read_bytes()[:size])
     with pytest.raises(GateFailed, match="is damaged"):
-        verify_bundle(archive)
+        verify_hashes(archive)
 
 
 def test_no_bundle(bundle: Path, tmp_path: Path) -> None:
     (bundle / FILE_NAME).unlink()
     for path in (bundle, pack(bundle, tmp_path / "net-1.tar.gz"), tmp_path / "gone", bundle / "empty"):
         with pytest.raises(SegkdError, match="is no bundle") as error:
-            verify_bundle(path)
+            verify_hashes(path)
         assert error.value.exit_code == 2
