@@ -31,6 +31,7 @@ from segkd_distill.models.zoo import ModelConfig
 from segkd_distill.optim import Poly, build_optimizer, build_schedule
 from segkd_distill.precision import open_fabric
 from segkd_distill.recipe_parts import check_parts
+from segkd_distill.run_changes import weights_hash
 from segkd_distill.step import DistillStep
 from segkd_distill.student import build_student, check_start
 from segkd_distill.task_loss import build_task_loss
@@ -55,6 +56,7 @@ class Assembly:
         schedule: step -> learning rate.
         fabric: device and precision.
         fingerprints: of the data sets.
+        teacher_hash: of the teacher's weights, None without a teacher.
     """
 
     recipe: Recipe
@@ -71,6 +73,7 @@ class Assembly:
     schedule: Poly
     fabric: Fabric
     fingerprints: dict[str, str]
+    teacher_hash: str | None = None
 
     def state_dict(self) -> dict[str, Any]:
         """Weights and optimisers, for the checkpoint."""
@@ -162,8 +165,10 @@ def assemble(recipe: Recipe, device: torch.device, workers: int = 0) -> Assembly
     if rows.total == 1:
         _check_single_image(student, crop)
     teacher, method = _build_teaching(recipe, student, data.train.labels)
+    teacher_hash = None
     if teacher is not None:
         teacher.check_size(crop[:2])
+        teacher_hash = weights_hash(teacher, recipe.teacher.model)
         teacher = place(teacher, device)
     task_loss = build_task_loss(recipe.train.loss, class_weights(recipe.train.class_weights, data.train))
     joined = DistillStep(student, teacher, method, mixed=rows.unlabelled > 0, task_loss=task_loss)
@@ -191,6 +196,7 @@ def assemble(recipe: Recipe, device: torch.device, workers: int = 0) -> Assembly
         schedule=build_schedule(recipe.train),
         fabric=fabric,
         fingerprints=data.fingerprints,
+        teacher_hash=teacher_hash,
     )
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import random
+import sys
 import uuid
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import torch
@@ -14,10 +16,15 @@ import torch
 from segkd.errors import SegkdError
 
 SCHEMA = 1
+# torch finds its archive in front of these bytes.
+_SEAL = b"segkd sha256 "
+_SEAL_BYTES = len(_SEAL) + 64 + 1
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
-    """Write a state of tensors, numbers, text, lists and dicts; a reader sees the old file or all of the new.
+    """Write a state of tensors, numbers, text, lists and dicts; the file before it is kept as ``NAME.1``.
+
+    A reader finds one of them whole at any time. The SHA-256 of everything before it ends the file.
 
     Raises:
         SegkdError: if a tensor of the state is not finite: such a run is not worth continuing.
@@ -25,32 +32,103 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     _require_finite(state.get("model"), "model")
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
     try:
-        with temporary.open("xb") as file:
+        with temporary.open("x+b") as file:
             torch.save({"schema": SCHEMA, **state}, file)
+            size = file.seek(0, os.SEEK_END)
+            file.seek(0)
+            seal = _SEAL + _digest(file, size) + b"\n"
+            file.seek(size)
+            file.write(seal)
             file.flush()
             os.fsync(file.fileno())
+        if path.exists():
+            os.replace(path, predecessor(path))
         os.replace(temporary, path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
 
 
+def predecessor(path: Path) -> Path:
+    """Where the checkpoint before a checkpoint lies."""
+    return path.with_name(f"{path.name}.1")
+
+
+def recover_checkpoint(path: Path) -> dict[str, Any]:
+    """Read a checkpoint; one that is lost or damaged is replaced, aloud, by the one before it.
+
+    A damaged file is kept as ``NAME.damaged``.
+
+    Raises:
+        SegkdError: if neither can be read; what is wrong with the newer one.
+    """
+    try:
+        return load_checkpoint(path)
+    except SegkdError as error:
+        before = predecessor(path)
+        try:
+            state = load_checkpoint(before)
+        except SegkdError:
+            raise error from None
+        print(f"{error}; going on from the checkpoint before it, {before.name}", file=sys.stderr)
+        if path.exists():
+            os.replace(path, path.with_name(f"{path.name}.damaged"))
+        os.replace(before, path)
+        return state
+
+
 def load_checkpoint(path: Path) -> dict[str, Any]:
     """Read a state onto the CPU; nothing in the file is executed.
 
     Raises:
-        SegkdError: naming the file, if it is missing, damaged, or of another segkd.
+        SegkdError: naming the file, if it is missing, damaged in any bit, or of another segkd.
     """
     if not path.is_file():
-        raise SegkdError(f"{path}: no such file, so there is nothing to resume; start the run without --resume")
+        raise SegkdError(f"{path}: no such file")
     try:
-        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises many kinds for a damaged file
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise SegkdError(f"{path}: cannot be read as a checkpoint ({reason})") from error
+        with path.open("rb") as file:
+            sealed = _is_sealed(file)
+            intact = sealed and _is_intact(file)
+            file.seek(0)
+            state = torch.load(file, map_location="cpu", weights_only=True) if intact else None
+    except OSError as error:
+        raise SegkdError(f"{path}: cannot be read ({error.strerror})") from error
+    except Exception as error:  # a whole file that torch does not take was not written by this segkd
+        raise SegkdError(f"{path}: not a checkpoint of this segkd (schema {SCHEMA})") from error
+    if not sealed:
+        raise SegkdError(f"{path}: cut off, damaged, or not a checkpoint of this segkd: its checksum is missing")
+    if not intact:
+        raise SegkdError(f"{path}: damaged: its content has another checksum than when it was written")
     if not isinstance(state, dict) or state.get("schema") != SCHEMA:
         raise SegkdError(f"{path}: not a checkpoint of this segkd (schema {SCHEMA})")
     return state
+
+
+def _digest(file: IO[bytes], size: int) -> bytes:
+    """SHA-256 of the next ``size`` bytes, as hex."""
+    digest = hashlib.sha256()
+    while size > 0 and (block := file.read(min(size, 1 << 20))):
+        digest.update(block)
+        size -= len(block)
+    return digest.hexdigest().encode()
+
+
+def _is_sealed(file: IO[bytes]) -> bool:
+    """Whether a checksum ends a file."""
+    size = file.seek(0, os.SEEK_END)
+    if size < _SEAL_BYTES:
+        return False
+    file.seek(size - _SEAL_BYTES)
+    end = file.read()
+    return end.startswith(_SEAL) and end.endswith(b"\n")
+
+
+def _is_intact(file: IO[bytes]) -> bool:
+    """Whether the checksum that ends a file is that of its content."""
+    size = file.seek(0, os.SEEK_END) - _SEAL_BYTES
+    file.seek(0)
+    found = _digest(file, size)
+    return file.read() == _SEAL + found + b"\n"
 
 
 def seed_random(seed: int) -> None:
@@ -90,5 +168,5 @@ def _require_finite(value: Any, place: str) -> None:
     elif isinstance(value, torch.Tensor) and value.is_floating_point() and not bool(torch.isfinite(value).all()):
         raise SegkdError(
             f"{place} has values that are not finite: the run diverged, last.ckpt is left as it was; "
-            "lower train.lr or raise train.warmup_iters, and resume or start again"
+            "start again with a lower train.lr or more train.warmup_iters"
         )

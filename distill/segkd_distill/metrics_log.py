@@ -18,6 +18,7 @@ from segkd.small_files import JSON_BYTES, read_text
 
 FILE = "metrics.jsonl"
 TENSORBOARD = "tensorboard"
+REMEDY = "lower train.lr or a method's weight, raise train.warmup_iters, or turn --amp off"
 
 
 class MetricsLog:
@@ -26,12 +27,13 @@ class MetricsLog:
     Args:
         run: the run folder.
         step: steps that are done; events after it, left by a run that died, are removed.
+        validated: whether this step's validation, if it has one, is done; otherwise its event is removed as well.
     """
 
-    def __init__(self, run: Path, step: int) -> None:
+    def __init__(self, run: Path, step: int, *, validated: bool = True) -> None:
         path = run / FILE
         if path.exists():
-            write_atomic(path, "".join(f"{line}\n" for line in lines_until(path, step)))
+            write_atomic(path, "".join(f"{line}\n" for line in lines_until(path, step, validated=validated)))
         self._file = path.open("a", encoding="utf-8")
         self._writer = _tensorboard_writer(run / TENSORBOARD, step)
 
@@ -80,8 +82,7 @@ class TermMeans:
         if bad:
             saved = "last.ckpt is left as it was" if step else "nothing is saved"
             raise SegkdError(
-                f"step {step}: {', '.join(bad)}; stopped before this step changed the weights, {saved}: lower "
-                "train.lr or a method's weight, raise train.warmup_iters, or turn --amp off"
+                f"step {step}: {', '.join(bad)}; stopped before this step changed the weights, {saved}: {REMEDY}"
             )
         for name, value in zip(terms, values, strict=True):
             self.sums[name] = self.sums.get(name, 0.0) + value
@@ -102,12 +103,18 @@ class TermMeans:
         self.sums, self.counts = dict(state["sums"]), dict(state["counts"])
 
 
-def lines_until(path: Path, step: int) -> list[str]:
-    """The lines of a log up to a step; a last line that was cut off by a crash is dropped."""
+def diverged(what: str) -> SegkdError:
+    """The error for a run whose weights became useless; ``what`` ends with "is" or "are"."""
+    return SegkdError(f"{what} not finite: the training diverged and cannot go on from here; begin again: {REMEDY}")
+
+
+def lines_until(path: Path, step: int, *, validated: bool = True) -> list[str]:
+    """The lines of a log up to a step, ``validated`` or not; a last line that was cut off by a crash is dropped."""
     kept = []
     for line in read_text(path, JSON_BYTES).splitlines():
         try:
-            if json.loads(line)["step"] <= step:
+            event = json.loads(line)
+            if event["step"] < step or (event["step"] == step and (validated or event["event"] != "eval")):
                 kept.append(line)
         except (ValueError, KeyError, TypeError):
             continue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import shutil
 import sys
 import time
@@ -11,18 +12,28 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
+from torch import Tensor
+
 from segkd.errors import SegkdError
 from segkd.evaluation import protocol_of
-from segkd.files import write_atomic, write_json
+from segkd.files import read_json, write_atomic, write_json
 from segkd.metrics import scores
 from segkd.published import published_numbers
 from segkd.recipe import Recipe, dump_recipe, load_recipe
 from segkd_distill.assemble import Assembly
-from segkd_distill.checkpoint import load_checkpoint, random_state, save_checkpoint, set_random_state
+from segkd_distill.checkpoint import (
+    predecessor,
+    random_state,
+    recover_checkpoint,
+    save_checkpoint,
+    set_random_state,
+)
 from segkd_distill.device import describe_device
 from segkd_distill.metrics_log import TermMeans
 from segkd_distill.provenance import git_state, versions
-from segkd_distill.runs import WEIGHTS
+from segkd_distill.run_changes import require_same_run
+from segkd_distill.runs import WEIGHTS, load_run, save_model
 
 CHECKPOINT, RECIPE, RECORD = "last.ckpt", "recipe.yaml", "run.json"
 SCHEMA = 1
@@ -37,7 +48,7 @@ class Position:
         train_s: seconds spent on them.
         earlier_s: seconds of everything in earlier sessions of the run.
         began: ``time.perf_counter()`` at the beginning of this session.
-        best: step, mIoU and confusion counts (a tensor) of the best validation so far.
+        best: step, mIoU, confusion counts (a tensor) and weights of the best validation so far.
         last: step and mIoU of the latest validation.
         means: terms of the loss since the last log.
         skipped: training files that could not be read -> what is wrong with them.
@@ -74,34 +85,37 @@ def check_folder(run: Path, recipe: Recipe, *, resume: bool) -> None:
     Raises:
         SegkdError: if that is not so, naming the keys that differ.
     """
-    if not resume:
-        if any((run / name).exists() for name in (CHECKPOINT, RECORD, WEIGHTS)):
-            raise SegkdError(f"{run} already holds a run: continue it with --resume, or name another folder with --out")
+    if resume:
+        if not (run / RECIPE).exists():
+            raise SegkdError(f"{run} holds no run to resume: there is no {RECIPE}")
+        require_same_run(run, load_recipe(run / RECIPE), recipe)
         return
-    if not (run / RECIPE).exists():
-        raise SegkdError(f"{run} holds no run to resume: there is no {RECIPE}")
-    differences = recipe_differences(load_recipe(run / RECIPE), recipe)
-    if differences:
-        raise SegkdError(
-            f"{run} was begun with other settings: {'; '.join(differences)}; leave them out to resume it, "
-            "or begin a new run with --out"
-        )
+    checkpoints = (CHECKPOINT, predecessor(run / CHECKPOINT).name)
+    if not any((run / name).exists() for name in (*checkpoints, RECORD, WEIGHTS)):
+        return
+    if (run / RECIPE).exists() and any((run / name).exists() for name in checkpoints):
+        raise SegkdError(f"{run} already holds a run: continue it with --resume, or name another folder with --out")
+    raise SegkdError(
+        f"{run} already holds a run, without the {CHECKPOINT} that could continue it: name another folder with --out"
+        + (f" (--init-from {run} begins with its weights)" if _weights_are_whole(run) else "")
+    )
 
 
-def recipe_differences(there: Recipe, here: Recipe) -> list[str]:
-    """The keys in which two recipes differ, with both values."""
-    old, new = (dict(_keys(recipe)) for recipe in (there, here))
-    return [f"{key} is {old[key]!r} there, {new[key]!r} here" for key in old if old[key] != new[key]]
+def finished_record(run: Path, recipe: Recipe) -> dict[str, Any] | None:
+    """The record of a run that is complete with its weights; None for one that has something to do."""
+    if not (run / RECORD).exists():
+        return None
+    record = read_json(run / RECORD)
+    whole = isinstance(record, dict) and record.get("finished") is True and record.get("iters") == recipe.train.iters
+    return record if whole and _weights_are_whole(run) else None
 
 
-def _keys(recipe: Recipe) -> Iterator[tuple[str, Any]]:
-    for section, values in recipe.model_dump(mode="json").items():
-        if isinstance(values, dict) and section != "gates":
-            named = {f"{section}.{key}": value for key, value in values.items()}
-            named.pop("data.cache", None)  # where the decoded copy lies changes no number
-            yield from named.items()
-        else:
-            yield section, values
+def _weights_are_whole(run: Path) -> bool:
+    try:
+        load_run(run)
+    except SegkdError:
+        return False
+    return True
 
 
 @contextmanager
@@ -109,29 +123,17 @@ def leave_no_trace(run: Path, position: Position) -> Iterator[None]:
     """If what is inside fails before the first step is done, take away what it put into the run folder.
 
     A folder with a run refuses a new one; the corrected command should not have to name another. Failures are what
-    another command can avoid: a user's error, torch's own (as a lack of memory). After anything else the folder stays
-    and can be resumed.
+    another command can avoid: a user's error, torch's own (as a lack of memory), a full disk. After anything else the
+    folder stays and can be resumed.
     """
-    made = next((folder for folder in reversed((run, *run.parents)) if not folder.exists()), None)
     before = set(run.iterdir()) if run.is_dir() else set()
     try:
         yield
-    except (SegkdError, RuntimeError, MemoryError):
+    except (SegkdError, RuntimeError, MemoryError, OSError):
         if position.step == 0:
             for path in set(run.iterdir() if run.is_dir() else ()) - before:
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
-            if made is not None and run.is_dir():
-                _remove_empty(run, made)
         raise
-
-
-def _remove_empty(folder: Path, last: Path) -> None:
-    """Remove a folder and those around it, up to ``last``, as far as they are empty."""
-    while not any(folder.iterdir()):
-        folder.rmdir()
-        if folder == last:
-            return
-        folder = folder.parent
 
 
 def begin_run(parts: Assembly, position: Position, run: Path) -> None:
@@ -159,27 +161,71 @@ def save_run(parts: Assembly, position: Position, run: Path) -> None:
         "skipped_samples": position.skipped_samples,
         "random": random_state(parts.fabric.device),
         "fingerprints": parts.fingerprints,
+        "teacher": parts.teacher_hash,
     }
     save_checkpoint(run / CHECKPOINT, state)
 
 
 def restore_run(parts: Assembly, position: Position, run: Path) -> None:
-    """Bring everything to where ``last.ckpt`` left it.
+    """Bring everything to where ``last.ckpt`` left it; the best weights are written again if they were lost.
 
     Raises:
-        SegkdError: if the checkpoint cannot be read, or the data have changed.
+        SegkdError: if no checkpoint can be read, or data or teacher are not those of the run.
     """
-    state = load_checkpoint(run / CHECKPOINT)
-    for key, fingerprint in state["fingerprints"].items():
-        if parts.fingerprints.get(key) != fingerprint:
-            raise SegkdError(f"data.{key} is not what it was when the run began: bring it back, or begin a new run")
+    try:
+        state = recover_checkpoint(run / CHECKPOINT)
+    except SegkdError as error:
+        raise SegkdError(f"{error}; {_without_checkpoint(run)}") from error
+    _require_same_content(parts, state)
     parts.load_state_dict(state)
     position.step, position.train_s, position.earlier_s = state["step"], state["train_s"], state["total_s"]
     position.best, position.last = state["best"], state["last"]
     position.skipped, position.skipped_samples = state.get("skipped", {}), state.get("skipped_samples", 0)
     position.means.load_state_dict(state["means"])
-    set_random_state(state["random"], parts.fabric.device)
+    if position.best is not None:
+        _restore_best(parts, position.best["weights"], run)
+    set_random_state(state["random"], parts.fabric.device)  # last: building a network draws numbers
+
+    # From here on the run is that of this recipe: of its places, and of its number of steps.
+    if not (run / RECIPE).exists() or load_recipe(run / RECIPE) != parts.recipe:
+        write_atomic(run / RECIPE, dump_recipe(parts.recipe))
+    if position.step < parts.recipe.train.iters:
+        (run / RECORD).unlink(missing_ok=True)
     print(f"resumed after step {position.step} of {parts.recipe.train.iters}", file=sys.stderr)
+
+
+def _require_same_content(parts: Assembly, state: dict[str, Any]) -> None:
+    for key, fingerprint in state["fingerprints"].items():
+        if parts.fingerprints.get(key) != fingerprint:
+            raise SegkdError(f"data.{key} is not what it was when the run began: bring it back, or begin a new run")
+    if state["teacher"] != parts.teacher_hash:
+        raise SegkdError(
+            "the teacher's weights are not those that the run began with: bring them back, or begin a new run"
+        )
+
+
+def _restore_best(parts: Assembly, weights: dict[str, Tensor], run: Path) -> None:
+    """Write the best weights, unless they are there already."""
+    try:
+        there = load_run(run).model.state_dict()
+    except SegkdError as error:
+        print(f"{error}; {WEIGHTS} is written again, from {CHECKPOINT}", file=sys.stderr)
+    else:
+        if there.keys() == weights.keys() and all(torch.equal(there[name], weights[name]) for name in there):
+            return
+    best = copy.deepcopy(parts.student)
+    best.load_state_dict(weights)
+    save_model(run, best, parts.config, parts.labels, parts.imgsz)
+
+
+def _without_checkpoint(run: Path) -> str:
+    """What to do with a run whose checkpoints are lost."""
+    if _weights_are_whole(run):
+        return (
+            f"the run cannot go on, but its best weights ({WEIGHTS}) are whole: begin a new run from them with "
+            f"--init-from {run} and another --out"
+        )
+    return f"the run cannot go on: begin it again with another --out (the same recipe: --recipe {run / RECIPE})"
 
 
 def finish_run(parts: Assembly, position: Position, run: Path) -> dict[str, Any]:
@@ -211,4 +257,5 @@ def finish_run(parts: Assembly, position: Position, run: Path) -> dict[str, Any]
         "git": git_state(),
     }
     write_json(run / RECORD, record)
+    predecessor(run / CHECKPOINT).unlink(missing_ok=True)  # weights and record are whole now
     return record

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import signal
 import sys
@@ -14,9 +15,10 @@ import torch
 from torch import Tensor
 
 from segkd.data.base import IGNORE
-from segkd.files import read_json
-from segkd.metrics import scores
-from segkd.recipe import Recipe
+from segkd.errors import SegkdError
+from segkd.evaluation import NotFiniteError
+from segkd.metrics import Scores, scores
+from segkd.recipe import Recipe, load_recipe
 from segkd_distill.assemble import Assembly, assemble, resolve_recipe
 from segkd_distill.data.blur import blur, draw_blur
 from segkd_distill.data.loader import Batch, batches
@@ -25,20 +27,24 @@ from segkd_distill.data.seeding import Stream, generator
 from segkd_distill.device import choose_device, describe_device
 from segkd_distill.evaluate import evaluate, validation_rules
 from segkd_distill.interrupt import Interrupted, StopRequest
-from segkd_distill.methods.base import StepContext
-from segkd_distill.metrics_log import MetricsLog
+from segkd_distill.methods.base import Group, StepContext
+from segkd_distill.metrics_log import MetricsLog, diverged
+from segkd_distill.models.segmenter import Segmenter
 from segkd_distill.optim import limit_gradients, set_learning_rate
 from segkd_distill.progress import ProgressReport
+from segkd_distill.run_changes import follow_moved_data, require_places
 from segkd_distill.run_folder import (
-    RECORD,
+    RECIPE,
     Position,
     begin_run,
     check_folder,
     finish_run,
+    finished_record,
     leave_no_trace,
     restore_run,
     save_run,
 )
+from segkd_distill.run_lock import owned
 from segkd_distill.runs import save_model
 
 SAVE_EVERY_S = 60.0
@@ -73,17 +79,32 @@ def fit(
         The content of ``run.json``.
 
     Raises:
-        SegkdError: if something in the recipe is wrong, the folder holds another run, or the loss is not finite.
+        SegkdError: if something in the recipe is wrong, the folder holds another run or belongs to another process,
+            or the loss is not finite.
         Interrupted: after SIGINT or SIGTERM, once the run is saved.
     """
-    position = Position()
+    if resume and (run / RECIPE).exists():
+        recipe = follow_moved_data(recipe, load_recipe(run / RECIPE))
     recipe = resolve_recipe(recipe)
     validation_rules(recipe)  # what is wrong in them stops the run here
-    check_folder(run, recipe, resume=resume)
-    if resume and (run / RECORD).exists():
-        print(f"{run} is complete, all {recipe.train.iters} steps are done: nothing to resume", file=sys.stderr)
-        record: dict[str, Any] = read_json(run / RECORD)
-        return record
+    if resume:
+        check_folder(run, recipe, resume=True)
+        record = finished_record(run, recipe)
+        if record is not None:
+            print(f"{run} is complete, all {recipe.train.iters} steps are done: nothing to resume", file=sys.stderr)
+            return record
+        require_places(recipe, run)
+    with owned(run):
+        # Looked at again now that nobody else can change it.
+        check_folder(run, recipe, resume=resume)
+        return _fit_in(run, recipe, device=device, workers=workers, resume=resume, save_every=save_every)
+
+
+def _fit_in(
+    run: Path, recipe: Recipe, *, device: str, workers: int, resume: bool, save_every: int | None
+) -> dict[str, Any]:
+    """As :func:`fit`, in a folder that is ours, with a recipe that was checked."""
+    position = Position()
     chosen = choose_device(device)
     print(f"device: {describe_device(chosen)}", file=sys.stderr)
     parts = assemble(recipe, chosen, workers)
@@ -100,7 +121,7 @@ def train_steps(
     parts: Assembly, position: Position, run: Path, *, workers: int, save_every: int | None, stop: StopRequest
 ) -> None:
     """The loop: from ``position`` to the last step, with validation, logs and checkpoints."""
-    train, method, fabric, optimizer = parts.recipe.train, parts.method, parts.fabric, parts.optimizer
+    train, method, fabric = parts.recipe.train, parts.method, parts.fabric
     eval_every = parts.recipe.eval.every or max(1, train.iters // 10)
     log_every = min(50, max(1, train.iters // 50))
     groups = method.parameter_groups() if method is not None else []
@@ -110,11 +131,15 @@ def train_steps(
     report = ProgressReport("train", train.iters, start=position.step, images_per_step=images_per_step)
     saved_at = time.monotonic()
     parts.step.train()
-    with closing(stream), MetricsLog(run, position.step) as log, report:
+    validated = position.step == (position.last["step"] if position.last is not None else 0)
+    with closing(stream), MetricsLog(run, position.step, validated=validated) as log, report:
+        score_best_again(parts, position, run, report)
+        if not validated and _validates(position.step, eval_every, train.iters):
+            validate(parts, position, run, log, report)  # the run ended in the validation of its last step
         for step in range(position.step, train.iters):
             step_began = time.perf_counter()
             lr = parts.schedule(step)
-            set_learning_rate(optimizer, lr)
+            set_learning_rate(parts.optimizer, lr)
 
             # Forward and backward, over one batch or several.
             for number in range(train.accumulate):
@@ -127,14 +152,7 @@ def train_steps(
                 position.means.add(terms, step)  # ends the run here if a term is not finite; waits for the device
                 fabric.backward(torch.stack(list(terms.values())).sum() / train.accumulate)
 
-            # Update of the student and of what its method trains beside it.
-            if any(group.max_norm is not None for group in groups):
-                fabric.strategy.precision.unscale_gradients(optimizer.optimizer)
-            limit_gradients(groups, step)
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
-            if parts.adversary_optimizer is not None:
-                _train_adversary(parts)
+            _update(parts, groups, step)
             if method is not None:
                 method.after_step(ctx)
 
@@ -146,12 +164,12 @@ def train_steps(
                 means = position.means.take()
                 report.note = f"loss {means['loss']:.4g}"
                 log.write(done, "train", {**means, "lr": lr, "img_per_s": report.images_per_s, "eta_s": report.eta_s})
-            validated = done % eval_every == 0 or done == train.iters
-            if validated:
-                validate(parts, position, run, log, report)
+            due = _validates(done, eval_every, train.iters)
             waited = done % save_every == 0 if save_every else time.monotonic() - saved_at > SAVE_EVERY_S
-            if validated or waited or stop.signal_number is not None:
-                save_run(parts, position, run)
+            if due or waited or stop.signal_number is not None:
+                save_run(parts, position, run)  # before the validation, so that a failure there loses nothing
+                if due:
+                    validate(parts, position, run, log, report)
                 saved_at = time.monotonic()
                 report.pause()
             if stop.signal_number is not None and done < train.iters:
@@ -159,21 +177,67 @@ def train_steps(
 
 
 def validate(parts: Assembly, position: Position, run: Path, log: MetricsLog, report: ProgressReport) -> None:
-    """Score the student on the validation set; keep its weights if they are the best so far."""
+    """Score the student on the validation set, keep its weights if they are the best so far, and save."""
     began = time.perf_counter()
-    inference, protocol = validation_rules(parts.recipe)
-    counts = evaluate(parts.student, parts.val, parts.fabric.device, inference=inference, protocol=protocol).counts
-    result = scores(counts, protocol.absent)
-    miou = -1.0 if math.isnan(result.miou) else result.miou  # nan: no validation pixel has a class
+    result, counts = _score(parts, parts.student, f"validation after step {position.step}")
+    miou = _comparable(result)
     improved = position.best is None or miou > position.best["miou"]
     if improved:
         save_model(run, parts.student, parts.config, parts.labels, parts.imgsz)
-        position.best = {"step": position.step, "miou": miou, "counts": torch.from_numpy(counts)}
+        weights = {name: tensor.detach().cpu().clone() for name, tensor in parts.student.state_dict().items()}
+        position.best = {
+            "step": position.step,
+            "miou": miou,
+            "counts": counts,
+            "weights": weights,
+            "rules": _rules(parts.recipe),
+        }
     position.last = {"step": position.step, "miou": miou}
     values = {"miou": result.miou, "macc": result.macc, "aacc": result.aacc, "best": improved}
     log.write(position.step, "eval", {**values, "seconds": time.perf_counter() - began})
     note = " (best so far)" if improved else ""
     report.say(f"step {position.step}/{parts.recipe.train.iters}: validation mIoU {100 * result.miou:.2f}{note}")
+    save_run(parts, position, run)
+
+
+def score_best_again(parts: Assembly, position: Position, run: Path, report: ProgressReport) -> None:
+    """Where a run is resumed with other rules of validation, measure the best weights so far by the new ones."""
+    best = position.best
+    if best is None or best["rules"] == _rules(parts.recipe):
+        return
+    student = copy.deepcopy(parts.student)
+    student.load_state_dict(best["weights"])
+    result, counts = _score(parts, student, f"validation of step {best['step']}")
+    position.best = {**best, "miou": _comparable(result), "counts": counts, "rules": _rules(parts.recipe)}
+    report.say(f"step {best['step']}: by the new rules of validation mIoU {100 * result.miou:.2f} (best so far)")
+    save_run(parts, position, run)
+
+
+def _score(parts: Assembly, student: Segmenter, what: str) -> tuple[Scores, Tensor]:
+    """Scores and confusion counts on the validation set."""
+    inference, protocol = validation_rules(parts.recipe)
+    try:
+        counts = evaluate(student, parts.val, parts.fabric.device, inference=inference, protocol=protocol).counts
+    except SegkdError as error:
+        if isinstance(error.__cause__, NotFiniteError):
+            raise diverged(f"the network's outputs in the {what} are") from error
+        raise
+    return scores(counts, protocol.absent), torch.from_numpy(counts)
+
+
+def _comparable(result: Scores) -> float:
+    """The mIoU, -1 where no validation pixel has a class."""
+    return -1.0 if math.isnan(result.miou) else result.miou
+
+
+def _rules(recipe: Recipe) -> str:
+    """What decides how a validation scores."""
+    return recipe.eval.model_dump_json(exclude={"every"})
+
+
+def _validates(done: int, every: int, iters: int) -> bool:
+    """Whether a validation follows the step that was just done."""
+    return done > 0 and (done % every == 0 or done == iters)
 
 
 def _to_device(parts: Assembly, batch: Batch, step: int, number: int) -> tuple[Tensor, Tensor, StepContext]:
@@ -195,6 +259,17 @@ def _to_device(parts: Assembly, batch: Batch, step: int, number: int) -> tuple[T
         labelled=batch.labelled.to(device, non_blocking=True),
     )
     return images, masks, ctx
+
+
+def _update(parts: Assembly, groups: list[Group], step: int) -> None:
+    """Update the student and what its method trains beside it."""
+    if any(group.max_norm is not None for group in groups):
+        parts.fabric.strategy.precision.unscale_gradients(parts.optimizer.optimizer)
+    limit_gradients(groups, step)
+    parts.optimizer.step()
+    parts.optimizer.zero_grad(set_to_none=True)
+    if parts.adversary_optimizer is not None:
+        _train_adversary(parts)
 
 
 def _train_adversary(parts: Assembly) -> None:

@@ -9,7 +9,14 @@ import pytest
 import torch
 
 from segkd.errors import SegkdError
-from segkd_distill.checkpoint import load_checkpoint, random_state, save_checkpoint, seed_random, set_random_state
+from segkd_distill.checkpoint import (
+    load_checkpoint,
+    random_state,
+    recover_checkpoint,
+    save_checkpoint,
+    seed_random,
+    set_random_state,
+)
 
 CPU = torch.device("cpu")
 
@@ -46,11 +53,43 @@ def test_damaged_missing_and_foreign_files(tmp_path: Path) -> None:
         load_checkpoint(path)
     save_checkpoint(path, {"step": 1})
     path.write_bytes(path.read_bytes()[:100])
-    with pytest.raises(SegkdError, match="cannot be read as a checkpoint"):
+    with pytest.raises(SegkdError, match=r"last\.ckpt: cut off, damaged, or not a checkpoint of this segkd"):
         load_checkpoint(path)
-    torch.save({"step": 1}, path)
-    with pytest.raises(SegkdError, match="not a checkpoint of this segkd"):
+    torch.save({"schema": 1, "step": 1}, path)
+    with pytest.raises(SegkdError, match="its checksum is missing"):
         load_checkpoint(path)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.001, 0.05, 0.25, 0.5, 0.75, 0.9, 0.98, 0.9999, 1.0])
+@pytest.mark.parametrize("bit", [0, 7])
+def test_a_flipped_bit_anywhere_is_noticed(tmp_path: Path, share: float, bit: int) -> None:
+    path = tmp_path / "last.ckpt"
+    save_checkpoint(path, {"model": {"w": torch.arange(2000.0)}})
+    content = bytearray(path.read_bytes())
+    content[int(share * (len(content) - 1))] ^= 1 << bit
+    path.write_bytes(content)
+    with pytest.raises(SegkdError, match=r"last\.ckpt: .*(damaged|checksum)") as caught:
+        load_checkpoint(path)
+    assert "weights_only" not in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("harm", ["cut", "flip", "lost"])
+def test_the_checkpoint_before_a_damaged_one(tmp_path: Path, capsys: pytest.CaptureFixture[str], harm: str) -> None:
+    path = tmp_path / "last.ckpt"
+    for step in (1, 2):
+        save_checkpoint(path, {"step": step})
+    content = path.read_bytes()
+    half = len(content) // 2
+    harmed = content[:half] + (b"" if harm == "cut" else bytes([content[half] ^ 1]) + content[half + 1 :])
+    path.write_bytes(harmed)
+    if harm == "lost":
+        path.unlink()
+    assert recover_checkpoint(path)["step"] == 1
+    assert "last.ckpt" in capsys.readouterr().err
+    assert load_checkpoint(path)["step"] == 1 and (harm == "lost" or path.with_name("last.ckpt.damaged").exists())
+    path.unlink()
+    with pytest.raises(SegkdError, match="no such file"):
+        recover_checkpoint(path)
 
 
 def test_nothing_in_a_file_is_executed(tmp_path: Path) -> None:
@@ -60,8 +99,8 @@ def test_nothing_in_a_file_is_executed(tmp_path: Path) -> None:
         def __reduce__(self) -> tuple[object, tuple[object, ...]]:
             return Path.touch, (proof,)
 
-    torch.save({"schema": 1, "step": Evil()}, path)
-    with pytest.raises(SegkdError, match="cannot be read as a checkpoint"):
+    save_checkpoint(path, {"step": Evil()})
+    with pytest.raises(SegkdError, match="not a checkpoint of this segkd"):
         load_checkpoint(path)
     assert not proof.exists()
 

@@ -7,7 +7,8 @@ import pytest
 from segkd.errors import SegkdError
 from segkd.recipe import dump_recipe
 from segkd_distill.assemble import resolve_recipe
-from segkd_distill.run_folder import CHECKPOINT, RECIPE, RECORD, check_folder, recipe_differences
+from segkd_distill.run_changes import recipe_differences
+from segkd_distill.run_folder import CHECKPOINT, RECIPE, RECORD, check_folder
 from tests.distill.training import recipe_of
 
 
@@ -21,10 +22,14 @@ def test_differences_name_the_key_and_both_values(streets: Path) -> None:
     ]
 
 
-@pytest.mark.parametrize("name", [CHECKPOINT, RECORD, "student.safetensors"])
+@pytest.mark.parametrize("name", [CHECKPOINT, f"{CHECKPOINT}.1", RECORD, "student.safetensors"])
 def test_a_new_run_needs_a_folder_without_one(streets: Path, tmp_path: Path, name: str) -> None:
     check_folder(tmp_path, recipe_of(streets), resume=False)
     (tmp_path / name).write_text("")
+    with pytest.raises(SegkdError, match=r"already holds a run, without .* name another folder with --out$"):
+        check_folder(tmp_path, recipe_of(streets), resume=False)
+    (tmp_path / RECIPE).write_text("")
+    (tmp_path / CHECKPOINT).write_text("")
     with pytest.raises(SegkdError, match="already holds a run: continue it with --resume"):
         check_folder(tmp_path, recipe_of(streets), resume=False)
 
