@@ -59,6 +59,23 @@ PRESETS: dict[str, Settings] = {
 }
 
 
+def shortened(settings: Mapping[str, Any]) -> list[str]:
+    """What a measurement was asked for below its preset, as sentences: fewer calls or seconds are for a try.
+
+    Args:
+        settings: the fields of ``Settings``, as ``bench.json`` has them.
+    """
+    preset = PRESETS.get(str(settings.get("preset")))
+    if preset is None:
+        return []
+    said = []
+    for name, unit in (("iterations", "calls"), ("duration_s", "s")):
+        asked, least = settings.get(name), getattr(preset, name)
+        if asked is not None and asked < least:
+            said.append(f"{asked:g} {unit} were asked for, and preset {preset.preset} takes {least:g}")
+    return said
+
+
 def choose_settings(preset: str, bounds: Mapping[str, Any]) -> Settings:
     """The settings of a preset, with the bounds that are not None instead of its own.
 

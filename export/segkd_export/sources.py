@@ -12,7 +12,7 @@ from segkd.data import open_dataset
 from segkd.data.base import Dataset, LabelSpace
 from segkd.errors import SegkdError, unknown_name
 from segkd.recipe import Recipe
-from segkd_deploy.parity import check_gates
+from segkd_deploy.gates import check_limits
 from segkd_distill.device import choose_device
 from segkd_distill.models.network import Network
 from segkd_distill.models.teachers import load_teacher
@@ -109,7 +109,7 @@ def gather(request: ExportRequest) -> Sources:
     origin, dataset = _open(request)
     refuse_large(origin.network)
     recipe, labels = origin.recipe, origin.label_space
-    check_gates(recipe.gates or {}, [variant for variants in PRECISIONS.values() for variant in variants])
+    check_limits(recipe.gates or {}, [variant for variants in PRECISIONS.values() for variant in variants])
     precisions = _precisions(request.precisions if request.precisions is not None else recipe.export.precisions)
     imgsz = request.imgsz or recipe.export.imgsz or origin.imgsz
     if imgsz is None:

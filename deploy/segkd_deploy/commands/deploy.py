@@ -54,21 +54,21 @@ def deploy(
     """
     from segkd.options import print_json
     from segkd_deploy.artifact import open_artifact
-    from segkd_deploy.release.gates import load_gates
+    from segkd_deploy.gates import load_gates
     from segkd_deploy.targets.deploy import Request, deploy_all
     from segkd_deploy.targets.devices import resolve_targets
-    from segkd_deploy.targets.job import Limits
+    from segkd_deploy.targets.job import Timeouts
     from segkd_deploy.targets.stopping import ends_cleanly
 
     opened = open_artifact(artifact)
-    limits = Limits(*(options.pop(name) for name in ("lease_s", "wait_s", "timeout_s")))
+    timeouts = Timeouts(*(options.pop(name) for name in ("lease_s", "wait_s", "timeout_s")))
     request = Request(
         opened,
         resolve_targets(targets, devices_file=devices_file, accept_new_host_key=accept_new_host_key),
         out,
         bench=(*([] if preset is None else ["--preset", preset]), *_split(bench)),
-        gates=None if gates is None else load_gates(gates, opened.variants()),
-        limits=limits,
+        gates={} if gates is None else load_gates(gates, opened.variants()),
+        timeouts=timeouts,
         **options,
     )
     with ends_cleanly():

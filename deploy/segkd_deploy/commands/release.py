@@ -16,36 +16,51 @@ def release() -> None:
 
 @release.command(short_help="Check the gates and write a bundle.")
 @click.argument("artifact", type=click.Path(path_type=Path))
-@click.option("--gates", required=True, type=click.Path(path_type=Path), help="YAML file of gates.")
+@click.option("--gates", type=click.Path(path_type=Path), help="YAML file of gates, see `segkd release gates`.")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder to write the bundle into.")
 @click.option("--name", help="Name of the release [default: the source run's].")
 @click.option("--version", help="Version of the release [default: the start of the manifest's hash].")
 @json_option
-def create(artifact: Path, gates: Path, out: Path, name: str | None, version: str | None, as_json: bool) -> None:
+def create(artifact: Path, gates: Path | None, out: Path, name: str | None, version: str | None, as_json: bool) -> None:
     """Check the gates and write a bundle.
 
-    Gates: miou_floor, miou_delta, agreement (fractions 0..1), p99_latency_ms, size_mb; under variants.NAME for one
-    variant only. Agreement and miou_delta hold with the limits of `segkd validate` if the file does not name them.
-    The evidence is ARTIFACT/parity.json and ARTIFACT/bench.json; it must speak of the bytes that are there now.
+    Every gate of `segkd validate` holds, with the recipe's limits; the file makes them stricter and adds miou_floor,
+    p99_latency_ms and size_mb, for all, a precision or a variant: `segkd release gates` prints one. The evidence is
+    ARTIFACT/parity.json and a bench.json of every variant; it must speak of the bytes that are there now, and no
+    measurement may be shorter than its preset asks.
 
     Writes OUT/NAME-VERSION/, OUT/NAME-VERSION.tar.gz and its .sha256. Exit code 1, and nothing is written, if a gate
     fails or a file of the artifact has changed.
     """
-    from segkd.errors import GateFailed
+    from segkd.errors import GateFailed, SegkdError
     from segkd.options import print_json
     from segkd_deploy.release.bundle import prepare_release, write_bundle
     from segkd_deploy.table import format_gates
 
+    if gates is None:
+        raise SegkdError("release needs --gates FILE; `segkd release gates > gates.yaml` writes one to begin with")
     prepared = prepare_release(artifact, gates, name, version)
     folder = write_bundle(prepared, out) if prepared.record["passed"] else None
     if as_json:
         print_json(prepared.record)
     else:
         click.echo(format_gates(prepared.record["gates"]))
+    for note in prepared.notes:
+        click.echo(f"note: {note}", err=True)
     if folder is None:
-        failed = [f"{gate['variant']} {gate['name']}" for gate in prepared.record["gates"] if not gate["passed"]]
-        raise GateFailed(f"not released: {', '.join(failed)}")
+        raise GateFailed(f"not released: {', '.join(prepared.failed())}")
     click.echo(f"written: {folder}", err=True)
+
+
+@release.command(short_help="Print a gates file to begin with.")
+def gates() -> None:
+    """Print a gates file to begin with: every kind of gate, with what it means.
+
+    Example: segkd release gates > gates.yaml
+    """
+    from segkd_deploy.gates.example import EXAMPLE
+
+    click.echo(EXAMPLE, nl=False)
 
 
 @release.command(short_help="Check a bundle: hashes, graphs, evidence and gates.")

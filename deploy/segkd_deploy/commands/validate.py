@@ -69,7 +69,8 @@ def validate(
     from segkd_deploy.artifact import open_artifact
     from segkd_deploy.build import variants_for
     from segkd_deploy.evidence import PARITY_FILE, write_evidence
-    from segkd_deploy.parity import Plan, parse_gates, validate_artifact
+    from segkd_deploy.gates import parse_gates
+    from segkd_deploy.parity import Plan, validate_artifact
     from segkd_deploy.parity.earlier import read_earlier, with_earlier
     from segkd_deploy.runners import default_provider
 

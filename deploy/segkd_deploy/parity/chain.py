@@ -18,14 +18,15 @@ import numpy as np
 
 from segkd import __version__
 from segkd.data import Dataset
+from segkd.errors import SegkdError
 from segkd_deploy.artifact import Artifact, Reference
 from segkd_deploy.device import describe_device
 from segkd_deploy.evaluate import label_frames
 from segkd_deploy.evidence import SCHEMA
+from segkd_deploy.gates import GATES, check, check_limits, chosen, holds, limits_of
 from segkd_deploy.parity.compare import agreement, compare_labels
 from segkd_deploy.parity.diagnosis import diagnose
 from segkd_deploy.parity.evidence import Case, Finding
-from segkd_deploy.parity.limits import check, check_gates, chosen, limits_of
 from segkd_deploy.parity.pictures import write_pictures
 from segkd_deploy.parity.sessions import has_onnxruntime
 from segkd_deploy.parity.steps import PRECISIONS, Step, compare_step, frames_of, take_step
@@ -92,11 +93,11 @@ def validate_artifact(artifact: Artifact, plan: Plan | None = None) -> dict[str,
     reference = artifact.reference()
     known = {name: record.precision for name, record in artifact.manifest.variants.items()}
     names = sorted(artifact.variants(plan.variants), key=lambda name: PRECISIONS.index(_known(known[name])))
-    limits = _limits(artifact, plan, known)
+    asked = _asked(artifact, plan, known)
     results: dict[str, dict[str, Any]] = {}
     steps: list[Step] = []
     for name in names:
-        results[name] = _validate_variant(artifact, name, reference, plan, steps, limits[name])
+        results[name] = _validate_variant(artifact, name, reference, plan, steps, asked[name])
     device = describe_device()
     return {
         "schema": SCHEMA,
@@ -112,14 +113,14 @@ def validate_artifact(artifact: Artifact, plan: Plan | None = None) -> dict[str,
     }
 
 
-def _limits(artifact: Artifact, plan: Plan, known: Mapping[str, str]) -> dict[str, dict[str, float]]:
-    """Variant -> gate -> limit: what was asked for, else what the artifact brings, else the precision's."""
-    for wanted in (artifact.manifest.gates, plan.gates):
-        check_gates(wanted, known)
+def _asked(artifact: Artifact, plan: Plan, known: Mapping[str, str]) -> dict[str, dict[str, float]]:
+    """Variant -> gate -> limit: what was asked for, else what the artifact brings."""
+    own, wanted = (check_limits(limits, known) for limits in (artifact.manifest.gates, plan.gates))
+    for name in (key.rpartition(".")[2] for key in wanted):
+        if GATES[name].timed:
+            raise SegkdError(f"gate {name}: `segkd bench` measures it; give it to `segkd release` or `segkd deploy`")
     return {
-        name: limits_of(precision).to_dict()
-        | chosen(name, precision, artifact.manifest.gates)
-        | chosen(name, precision, plan.gates)
+        name: chosen(name, precision, own) | chosen(name, precision, wanted)
         for name, precision in known.items()
         if name in artifact.variants(plan.variants)
     }
@@ -137,7 +138,7 @@ def _validate_variant(
     reference: Reference,
     plan: Plan,
     steps: list[Step],
-    limits: Mapping[str, float],
+    asked: Mapping[str, float],
 ) -> dict[str, Any]:
     graph, spec = artifact.graph(variant), artifact.spec()
     options = {"provider": plan.provider, "threads": plan.threads, "spec": spec, **_graph_alone(plan.runtime)}
@@ -147,10 +148,12 @@ def _validate_variant(
             step.whole = WholeSet.score(runner, plan.dataset, plan.dataset_name, artifact.class_names, plan.progress)
         described = runner.describe()
     before = _before(artifact, reference, plan, steps, step)
-    result = compare_step(artifact, reference, step, before, limits)
+    result = compare_step(artifact, reference, step, before)
     result["runtime"] = described
     if step.whole is not None:
         result["whole_set"] = step.whole.to_dict(artifact.class_names, None if before is None else before.whole)
+    limits = limits_of(step.precision) | asked
+    result["gates"] = check(result, None, limits, step.precision, asked)
     step.passed = all(gate["passed"] for gate in result["gates"])
     steps.append(step)
     if not step.passed and plan.diagnose:
@@ -205,7 +208,7 @@ def _diagnose(
         source_logits=reference.logits,
         response=reference.response,
         wider=_wider(artifact, step, steps),
-        healthy=limits_of(step.precision).agreement,
+        healthy=limits_of(step.precision)["agreement"],
         threads=plan.threads,
     )
     return diagnose(case)
@@ -227,8 +230,8 @@ def _is_rounding(step: Step, result: Mapping[str, Any]) -> bool:
     limits, rows = limits_of(step.precision), {row["name"]: row for row in result["gates"]}
     if step.precision not in _ROUNDED or not rows.get("logits_finite", {"passed": True})["passed"]:
         return False
-    held = [(name, limit) for name, limit in limits.to_dict().items() if name in rows]
-    return all(check(name, limit, rows[name]["measured"], limits.gain_counts)["passed"] for name, limit in held)
+    held = [(name, limit) for name, limit in limits.items() if name in rows]
+    return all(holds(name, limit, rows[name]["measured"], step.precision) for name, limit in held)
 
 
 def _rounding(step: Step, result: Mapping[str, Any]) -> Finding:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -124,23 +123,6 @@ def compare_labels(labels: NDArray[np.uint8], before: NDArray[np.uint8], frames:
             "interval": list(bootstrap_intervals(own, resamples=RESAMPLES).miou),
         },
     }
-
-
-def worst_class(per_class: dict[str, dict[str, Any]]) -> tuple[str, float] | None:
-    """The class that surely lost most, and the least that it lost.
-
-    The loss of a class is the better end of its interval: where few frames show a class, a few pixels are many points,
-    and drawing other frames would have shown another loss.
-    """
-    losses = {
-        name: max(part["delta"], part["interval"][1])
-        for name, part in per_class.items()
-        if math.isfinite(part["delta"]) and math.isfinite(part["interval"][1])
-    }
-    if not losses:
-        return None
-    name = min(losses, key=lambda key: losses[key])
-    return name, min(0.0, losses[name])
 
 
 def areas_per_frame(labels: NDArray[np.uint8], truth: NDArray[np.uint8], classes: int) -> Areas:

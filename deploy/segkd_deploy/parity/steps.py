@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from segkd_deploy.artifact import Artifact, Reference
 from segkd_deploy.evaluate import label_frames
+from segkd_deploy.gates import check, limits_of
 from segkd_deploy.parity.compare import (
     BOUNDARY_WIDTH_PX,
     MARGIN_EPS,
@@ -19,9 +20,7 @@ from segkd_deploy.parity.compare import (
     as_recorded,
     compare_labels,
     compare_logits,
-    worst_class,
 )
-from segkd_deploy.parity.limits import check, limits_of
 from segkd_deploy.parity.sessions import has_onnxruntime, open_bytes, run_frames
 from segkd_deploy.parity.whole_set import WholeSet
 from segkd_deploy.runners import Runner
@@ -86,27 +85,25 @@ def compare_variant(artifact: Artifact, variant: str, reference: Reference, runn
         runner: an open runner of the variant's graph.
     """
     step = take_step(artifact, variant, reference, runner)
-    return compare_step(artifact, reference, step, None, limits_of(step.precision).to_dict())
+    result = compare_step(artifact, reference, step, None)
+    return result | {"gates": check(result, None, limits_of(step.precision), step.precision)}
 
 
-def compare_step(
-    artifact: Artifact, reference: Reference, step: Step, before: Step | None, limits: Mapping[str, float]
-) -> dict[str, Any]:
-    """A step's part of ``parity.json``, without the whole set, the runtime and the diagnosis.
+def compare_step(artifact: Artifact, reference: Reference, step: Step, before: Step | None) -> dict[str, Any]:
+    """A step's part of ``parity.json``, without the whole set, the runtime, the gates and the diagnosis.
 
     Args:
         artifact: a verified artifact.
         reference: its reference frames.
         step: what a variant said.
         before: the step before; None if that is the source.
-        limits: gate -> limit.
     """
     record = artifact.manifest.variants[step.name]
     frames = frames_of(artifact, reference)
     labels = frames.cut(step.labels)
     found = compare_labels(labels, frames.cut(reference.student), frames)
     logits = _logits(step.logits, reference.logits, step.twin)
-    result: dict[str, Any] = {
+    return {
         "sha256": record.sha256,
         "precision": record.precision,
         "frames": len(labels),
@@ -128,8 +125,6 @@ def compare_step(
         "diagnosis": [],
         "pictures": [],
     }
-    result["gates"] = _gates(result, limits, limits_of(record.precision).gain_counts)
-    return result
 
 
 def frames_of(artifact: Artifact, reference: Reference) -> Frames:
@@ -168,27 +163,3 @@ def _teacher(labels: NDArray[np.uint8], reference: Reference, frames: Frames) ->
         "miou_graph_against_teacher": graph["self_miou"]["value"],
         "miou_source_against_teacher": source["self_miou"]["value"],
     }
-
-
-def _gates(result: Mapping[str, Any], limits: Mapping[str, float], gain_counts: bool) -> list[dict[str, Any]]:
-    deltas, intervals = result["per_class_delta"], result["per_class_interval"]
-    worst = worst_class({name: {"delta": deltas[name], "interval": intervals[name]} for name in deltas})
-    logits, own = result["logits"] or {}, result["self_miou"]
-    measured: dict[str, float | None] = {
-        "agreement": result["agreement"],
-        "miou_delta": result["miou"]["delta"],
-        "worst_class_delta": None if worst is None else worst[1],
-        "self_miou": max(own["value"], own["interval"][1]),
-        "relative_l2": logits.get("relative_l2"),
-        "cosine": logits.get("cosine"),
-    }
-    rows = []
-    for name, limit in limits.items():
-        if name in ("relative_l2", "cosine") and measured[name] is None:
-            continue  # no twin, no logits in an old artifact, or none that are finite, which has a row of its own
-        row = check(name, limit, measured[name], gain_counts)
-        rows.append(row | {"class": worst[0]} if name == "worst_class_delta" and worst is not None else row)
-    finite = result["logits_finite"]
-    if finite is not None:
-        rows.append({"name": "logits_finite", "limit": True, "measured": finite, "passed": finite})
-    return rows

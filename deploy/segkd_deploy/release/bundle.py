@@ -20,9 +20,9 @@ from segkd.errors import SegkdError
 from segkd.files import finite, sha256_file
 from segkd_deploy.artifact import Artifact, open_artifact
 from segkd_deploy.evidence import Evidence, load_evidence
+from segkd_deploy.gates import check_evidence, failed_gates, load_gates, loosened
 from segkd_deploy.release.card import write_card
 from segkd_deploy.release.checksums import ARCHIVE_SUFFIX, FILE_NAME, format_sums, hash_folder
-from segkd_deploy.release.gates import check_gates, load_gates
 
 SCHEMA = 1
 
@@ -36,17 +36,23 @@ class Release:
         evidence: what the gates were held against.
         gates_file: the gates.
         record: the content of ``release.json``.
+        notes: sentences for people.
     """
 
     artifact: Artifact
     evidence: Evidence
     gates_file: Path
     record: dict[str, Any]
+    notes: list[str]
 
     @property
     def full_name(self) -> str:
         """``NAME-VERSION``, the name of the bundle's folder."""
         return f"{self.record['name']}-{self.record['version']}"
+
+    def failed(self) -> list[str]:
+        """``VARIANT GATE`` of the gates that did not hold; of a measurement also why."""
+        return failed_gates(self.record["gates"], self.evidence.benches)
 
 
 def prepare_release(
@@ -66,9 +72,11 @@ def prepare_release(
     """
     artifact = open_artifact(artifact_folder)
     variants = artifact.variants()
-    limits = load_gates(gates_file, variants)
+    wanted = load_gates(gates_file, variants)
     evidence = load_evidence(artifact, variants)
-    gates = check_gates(artifact, evidence, limits, variants)
+    precisions = {variant: artifact.manifest.variant(variant).precision for variant in variants}
+    own = artifact.manifest.gates
+    gates = check_evidence(precisions, own, evidence.parity, evidence.benches, wanted)
     record = {
         "schema": SCHEMA,
         "name": _word("name", name or Path(artifact.manifest.source.run).name),
@@ -82,7 +90,8 @@ def prepare_release(
         "evidence": {path.name: sha256_file(path) for path in evidence.paths},
         "gates_sha256": sha256_file(gates_file),
     }
-    return Release(artifact, evidence, gates_file, finite(record))
+    notes = loosened(precisions, own, wanted)
+    return Release(artifact, evidence, gates_file, finite(record), notes)
 
 
 def write_bundle(release: Release, out: Path) -> Path:

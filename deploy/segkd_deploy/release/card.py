@@ -7,7 +7,7 @@ from typing import Any
 from segkd.manifest import Manifest
 from segkd_deploy.artifact import Artifact
 from segkd_deploy.evidence import Evidence
-from segkd_deploy.release.gates import GATES, miou
+from segkd_deploy.gates import GATES, miou
 from segkd_deploy.table import format_number
 
 

@@ -13,7 +13,7 @@ from segkd.files import read_json
 from segkd_deploy.artifact import Artifact
 from segkd_deploy.runners import default_provider
 from segkd_deploy.targets.in_threads import in_threads
-from segkd_deploy.targets.job import ARTIFACT, OUT, Limits, Step, run_on_target
+from segkd_deploy.targets.job import ARTIFACT, OUT, Step, Timeouts, run_on_target
 from segkd_deploy.targets.session import Say
 from segkd_deploy.targets.spec import TargetSpec
 from segkd_deploy.targets.stopping import ends_cleanly
@@ -52,7 +52,7 @@ def run_command(
     words = [*words, "--runtime", runtime, "--provider", provider, "--out", f"{OUT}/{path.name}"]
     steps, cancel = [Step.segkd(command, ARTIFACT, *words)], threading.Event()
     run = functools.partial(
-        run_on_target, spec, artifact, steps, path.parent, runtime=runtime, limits=Limits(), say=say, cancel=cancel
+        run_on_target, spec, artifact, steps, path.parent, runtime=runtime, timeouts=Timeouts(), say=say, cancel=cancel
     )
     with ends_cleanly():
         (outcome,) = in_threads([run], cancel)

@@ -8,7 +8,7 @@ import hashlib
 import re
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,18 +18,15 @@ from segkd.files import write_atomic, write_json
 from segkd_deploy.artifact import Artifact
 from segkd_deploy.build import variants_for
 from segkd_deploy.evidence import PARITY_FILE, Evidence, bench_path, load_evidence
-from segkd_deploy.release.gates import Limits as Gates
-from segkd_deploy.release.gates import check_gates
+from segkd_deploy.gates import check_evidence, failed_gates
 from segkd_deploy.runners import default_provider
 from segkd_deploy.targets.in_threads import in_threads
-from segkd_deploy.targets.job import ARTIFACT, OUT, Limits, Outcome, Step, run_on_target
+from segkd_deploy.targets.job import ARTIFACT, OUT, Outcome, Step, Timeouts, run_on_target
 from segkd_deploy.targets.predictions import read_labels
 from segkd_deploy.targets.spec import TargetSpec
 
 SCHEMA = 1
 REPORT_FILE = "report.json"
-# The gate that fails where a measurement must not be used; the name that ``segkd release`` gives it.
-BENCH_VALID = "bench_valid"
 # What of the device's facts a report shows.
 _DEVICE_FACTS = ("hostname", "machine", "python", "libc")
 
@@ -49,8 +46,8 @@ class Request:
         provider: likewise; None for the runtime's own.
         threads: threads inside an operator; None for the runtime's own number.
         bench: more words for ``segkd bench``.
-        gates: limits to hold the evidence against; None for those of ``segkd validate`` alone.
-        limits: how long things may take.
+        gates: limits that make those of ``segkd validate`` and of the recipe stricter, or are more of them.
+        timeouts: how long things may take.
     """
 
     artifact: Artifact
@@ -61,8 +58,8 @@ class Request:
     provider: str | None = None
     threads: int | None = None
     bench: tuple[str, ...] = ()
-    gates: Gates | None = None
-    limits: Limits = field(default_factory=Limits)
+    gates: Mapping[str, float] = field(default_factory=dict)
+    timeouts: Timeouts = field(default_factory=Timeouts)
 
     def runtime_of(self, spec: TargetSpec) -> tuple[str, str]:
         """Runtime and provider on a device."""
@@ -121,7 +118,7 @@ def _deploy(request: Request, spec: TargetSpec, tell: Tell, cancel: threading.Ev
             deploy_steps(request, spec),
             folder,
             runtime=runtime,
-            limits=request.limits,
+            timeouts=request.timeouts,
             say=lambda line: tell(spec.name, line),
             cancel=cancel,
         )
@@ -164,41 +161,18 @@ def _measured(request: Request, spec: TargetSpec, folder: Path, outcome: Outcome
         if path not in outcome.files:
             raise SegkdError(f"{spec.name}: {path.name} was not written there; {folder / 'log.txt'} says why")
     evidence = load_evidence(pulled, variants)
-    gates = [] if request.gates is None else check_gates(pulled, evidence, request.gates, variants)
-    rows = gates or _default_rows(evidence, variants)
+    precisions = {variant: pulled.manifest.variant(variant).precision for variant in variants}
+    rows = check_evidence(precisions, pulled.manifest.gates, evidence.parity, evidence.benches, request.gates)
     passed = all(row["passed"] for row in rows)
     return {
         "exit_code": 0 if passed else 1,
-        "error": None if passed else _failed_gates(rows, evidence),
+        "error": None if passed else f"gates failed: {', '.join(failed_gates(rows, evidence.benches))}",
         "device": {key: outcome.facts[key] for key in _DEVICE_FACTS},
         "copied_bytes": outcome.copied_bytes,
         "steps": outcome.steps,
         "variants": {variant: _summary(evidence, variant, folder) for variant in variants},
         "gates": rows,
     }
-
-
-def _default_rows(evidence: Evidence, variants: Sequence[str]) -> list[dict[str, Any]]:
-    """The gates of ``segkd validate``, and that the measurement is valid, as ``segkd release`` asks it."""
-    rows = []
-    for variant in variants:
-        valid = bool(evidence.benches[variant]["valid"])
-        rows += [{"variant": variant, **gate} for gate in evidence.parity["variants"][variant]["gates"]]
-        rows.append({"variant": variant, "name": BENCH_VALID, "limit": True, "measured": valid, "passed": valid})
-    return rows
-
-
-def _failed_gates(rows: Sequence[dict[str, Any]], evidence: Evidence) -> str:
-    """The gates that did not hold; of a measurement that is not valid also why."""
-    failed = []
-    for row in rows:
-        if row["passed"]:
-            continue
-        variant, reasons = row["variant"], ""
-        if row["name"] == BENCH_VALID:
-            reasons = f" ({'; '.join(evidence.benches[variant]['invalid_reasons'])})"
-        failed.append(f"{variant} {row['name']}{reasons}")
-    return f"gates failed: {', '.join(failed)}"
 
 
 def _summary(evidence: Evidence, variant: str, folder: Path) -> dict[str, Any]:

@@ -52,7 +52,7 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Limits:
+class Timeouts:
     """How long things may take.
 
     Attributes:
@@ -112,7 +112,7 @@ def run_on_target(
     out: Path,
     *,
     runtime: str,
-    limits: Limits,
+    timeouts: Timeouts,
     say: Say = lambda line: None,
     cancel: threading.Event | None = None,
 ) -> Outcome:
@@ -124,7 +124,7 @@ def run_on_target(
         steps: what is run, after the unpacking.
         out: folder for what comes back.
         runtime: a key of ``RUNNERS``; decides which wheels are brought.
-        limits: how long things may take.
+        timeouts: how long things may take.
         say: is told, line by line, what happens.
         cancel: once set, the run there is ended.
 
@@ -137,14 +137,14 @@ def run_on_target(
     with Session(spec, say, cancel) as session:
         parts = make_bundle(spec, session.facts, runtime, say)
         files = {f"{ARTIFACT}/{name}": artifact.folder / name for name in (MANIFEST, *artifact.manifest.files)}
-        return run_steps(session, steps, out, limits, parts, files)
+        return run_steps(session, steps, out, timeouts, parts, files)
 
 
 def run_steps(
     session: Session,
     steps: Sequence[Step],
     out: Path,
-    limits: Limits,
+    timeouts: Timeouts,
     parts: Sequence[Part] = (),
     files: Mapping[str, Path] | None = None,
 ) -> Outcome:
@@ -154,7 +154,7 @@ def run_steps(
         session: the device.
         steps: what is run, after the unpacking.
         out: folder for what comes back.
-        limits: how long things may take.
+        timeouts: how long things may take.
         parts: what Python imports from there.
         files: path in the job's folder -> file to copy there.
     """
@@ -171,18 +171,18 @@ def run_steps(
         "paths": [_runner_folder(facts, part) for part in parts],
         "steps": [vars(step) for step in (*_unpacking(facts, parts, new), *steps)],
         "env": _environment(session),
-        "lease_s": limits.lease_s,
-        "timeout_s": limits.timeout_s,
+        "lease_s": timeouts.lease_s,
+        "timeout_s": timeouts.timeout_s,
         "holder": {"host": platform.node(), "user": _user(), "pid": os.getpid()},
     }
-    return _run(session, job, limits, out, copied)
+    return _run(session, job, timeouts, out, copied)
 
 
-def _run(session: Session, job: dict[str, Any], limits: Limits, out: Path, copied: int) -> Outcome:
+def _run(session: Session, job: dict[str, Any], timeouts: Timeouts, out: Path, copied: int) -> Outcome:
     log = _Log(session.say)
     ended = False
     try:
-        _start(session, job, limits.wait_s)
+        _start(session, job, timeouts.wait_s)
         answer = _follow(session, job["id"], log)
         ended = True
         done = check_answer(session.spec.name, session.facts["folder"], job, answer, log.last_line())
