@@ -106,7 +106,7 @@ def run_quickstart(out: Path, plan: Plan) -> dict[str, Any]:
     artifact, bundle = out / "artifact", out / "release"
     chain.run("export", str(runs["distilled"]), "--data", data, "--out", str(artifact))
     chain.run("validate", str(artifact), "--data", data)
-    chain.run("bench", str(artifact), "--duration", "3")
+    chain.run("bench", str(artifact))
     (out / "gates.yaml").write_text(read_text(plan.gates) if plan.gates else GATES)
     try:
         chain.run("release", "create", str(artifact), "--gates", str(out / "gates.yaml"), "--out", str(bundle))

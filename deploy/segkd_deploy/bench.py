@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +17,7 @@ from segkd_deploy.bench_report import describe_artifact, describe_method, descri
 from segkd_deploy.cold_start import measure_cold_start
 from segkd_deploy.device import cpu_mhz, describe_device
 from segkd_deploy.evidence import SCHEMA
+from segkd_deploy.machine_load import busy, cpu_times, judge_load, others_share
 from segkd_deploy.measure import Timing, judge, measure
 from segkd_deploy.memory import MemoryProbe, describe_memory
 from segkd_deploy.onnx_profile import nodes_per_provider
@@ -25,7 +27,7 @@ from segkd_deploy.run_options import RunOptions
 from segkd_deploy.runners import RunnerSpec
 from segkd_deploy.scenarios import Calls, Scenario
 from segkd_deploy.scenarios.single_stream import SingleStream
-from segkd_deploy.sweep import sweep_points
+from segkd_deploy.sweep import check_batches, sweep_points
 from segkd_deploy.watch import Watch
 
 # The peak takes this long, or as long as the timed calls if they take less.
@@ -67,6 +69,7 @@ class Point:
         taken: memory, from ``MemoryProbe``.
         power: the ``power`` object.
         thermal: the ``thermal`` object.
+        others: share of the CPUs that other processes used meanwhile.
         invalid: why it must not be used.
         warnings: what to know when using it.
     """
@@ -76,6 +79,7 @@ class Point:
     taken: dict[str, int | None]
     power: dict[str, Any]
     thermal: dict[str, Any]
+    others: float | None
     invalid: list[str]
     warnings: list[str]
 
@@ -102,7 +106,10 @@ def bench_artifact(
     say = say or (lambda line: None)
     graph, spec, settings = artifact.graph(variant), artifact.spec(), plan.settings
     points = sweep_points(plan.options, plan.sweep)
+    check_batches([one.batch for one in (plan.options, *points) if one.batch], artifact.manifest.input)
     device = describe_device(plan.root)
+    for line in busy(device["load_1min"], os.cpu_count() or 1):
+        say(f"{variant}: {line}")
     gpu = plan.options.gpu_index or 0
     with Watch(sample=plan.telemetry, lock_clocks=plan.lock_clocks, gpu=gpu, root=plan.root) as watch:
         say(f"{variant}: warm-up, at least {settings.iterations} calls and {settings.duration_s:g} s")
@@ -120,8 +127,8 @@ def bench_artifact(
     # What the runner knows of its GPU wins; without one the machine's own word stays.
     device |= {"cpu_mhz_after": cpu_mhz(), "clocks_locked_by_segkd": plan.lock_clocks}
     device |= {name: used[key] for name, key in (("sm", "sm"), ("cuda", "cuda_runtime")) if used.get(key) is not None}
-    if device["load_1min"] is not None and device["load_1min"] > device["cores"]:
-        warnings.append(f"load {device['load_1min']} on {device['cores']} cores: other processes compete")
+    device["others_cpu_share"] = point.others
+    warnings += busy(device["load_1min"], os.cpu_count() or 1)
     if device["cpu_quota"] is not None:
         warnings.append(
             f"a CPU quota is in force: {device['cpu_quota']:g} CPUs for this control group; calls that use it up wait "
@@ -152,17 +159,20 @@ def bench_artifact(
 def _measure_point(artifact: Artifact, variant: str, plan: Plan, options: RunOptions, watch: Watch) -> Point:
     spec, batch_range = artifact.spec(), artifact.manifest.input.batch_range
     batch = options.batch or plan.scenario.batch(spec, batch_range)
-    if batch_range is not None and not batch_range[0] <= batch <= batch_range[1]:
-        raise SegkdError(f"batch: the artifact takes {batch_range[0]} to {batch_range[1]} frames per call, got {batch}")
+    check_batches([batch], artifact.manifest.input)
     options = dataclasses.replace(options, batch=batch)
     memory = MemoryProbe(options)
     with options.open(artifact.graph(variant), spec) as runner:
         used = runner.describe()
+        before = cpu_times(plan.root)
         timing = measure(runner, artifact.frames(), plan.settings, plan.scenario, batch)
+        others = others_share(before, cpu_times(plan.root))
         taken = memory.taken()
     power, thermal, throttled, uncertain = watch.seen(timing)
     invalid, warnings = judge(timing, plan.settings, plan.scenario)
-    return Point(timing, used, taken, power, thermal, [*invalid, *throttled], [*warnings, *uncertain])
+    disturbed, disturbing = judge_load(others)
+    reasons = [*invalid, *disturbed, *throttled]
+    return Point(timing, used, taken, power, thermal, others, reasons, [*warnings, *disturbing, *uncertain])
 
 
 def _compute(artifact: Artifact, variant: str, plan: Plan, point: Point) -> tuple[dict[str, Any], list[str]]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import re
 from pathlib import Path
 from typing import Any
 
 from segkd.cpus import cpu_quota, physical_cores
+from segkd_deploy.machine_load import load_1min
 
 
 def describe_device(root: Path = Path("/")) -> dict[str, Any]:
@@ -47,7 +47,7 @@ def describe_device(root: Path = Path("/")) -> dict[str, Any]:
         "cpu_mhz": state.clock_mhz("cpu") or cpu_mhz(),
         "gpu_mhz": state.clock_mhz("gpu") or (state.gpu or {}).get("mhz"),
         "emc_mhz": state.clock_mhz("emc"),
-        "load_1min": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
+        "load_1min": load_1min(),
         "state": state.to_dict(),
     }
 

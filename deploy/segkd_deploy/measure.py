@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gc
 import itertools
 import statistics
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from segkd.errors import SegkdError
 from segkd_deploy.latency import coefficient_of_variation, drift
-from segkd_deploy.presets import P99_ITERATIONS, WARNING_DRIFT, Settings
+from segkd_deploy.presets import P99_ITERATIONS, WARNING_DRIFT, WORTHLESS_DRIFT, Settings, shortened
 from segkd_deploy.runners import Runner
 from segkd_deploy.scenarios import Calls, Scenario
 from segkd_deploy.scenarios.base import Frames, batches_of
@@ -123,10 +124,16 @@ def judge(timing: Timing, settings: Settings, scenario: Scenario) -> tuple[list[
         invalid.append(f"{len(latencies_ns)} iterations, {timing.asked} were asked for")
     if duration_s < settings.duration_s:
         invalid.append(f"{duration_s:.1f} s, {settings.duration_s:g} s were asked for")
+    invalid += shortened(dataclasses.asdict(settings))
     rise = None if settings.max_drift is None else drift_reason(latencies_ns, settings.max_drift)
     if rise is not None:
         invalid.append(rise)
-    elif abs(change := drift(latencies_ns)) > WARNING_DRIFT:
+    elif abs(change := drift(latencies_ns)) > WORTHLESS_DRIFT:
+        invalid.append(
+            f"the median changed by {change:+.1%} from the first to the last quarter, above {WORTHLESS_DRIFT:.0%}: p99 "
+            "says nothing; measure again when the machine is quiet"
+        )
+    elif abs(change) > WARNING_DRIFT:
         warnings.append(f"the median changed by {change:+.1%} from the first to the last quarter")
     if timing.settled is False:
         warnings.append(f"the median did not stand still within {timing.warmup_s:.1f} s of warm-up")

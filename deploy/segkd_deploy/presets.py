@@ -13,6 +13,8 @@ from segkd.errors import unknown_name
 P90_ITERATIONS = 64
 P99_ITERATIONS = 662
 WARNING_DRIFT = 0.03
+# A median that moves by more, up or down, is of two different machines: no preset takes it.
+WORTHLESS_DRIFT = 0.25
 
 # Keys of Settings that ``--iterations`` and its like may override.
 BOUNDS = ("iterations", "duration_s", "warmup_iterations", "warmup_s", "cold_starts")
@@ -29,7 +31,7 @@ class Settings:
         warmup_iterations: calls before the timed ones.
         warmup_s: seconds before the timed ones.
         max_drift: a larger rise of the median from the first to the last quarter makes the measurement invalid;
-            None only warns: over a few seconds a shared machine drifts by itself.
+            None only warns up to ``WORTHLESS_DRIFT``: over a few seconds a shared machine drifts by itself.
         cold_starts: fresh processes.
         settle_s: warm up for so many more seconds at most, until the running median stands still.
         offline_frames: frames of the offline scenario, at least.
@@ -60,7 +62,7 @@ PRESETS: dict[str, Settings] = {
 
 
 def shortened(settings: Mapping[str, Any]) -> list[str]:
-    """What a measurement was asked for below its preset, as sentences: fewer calls or seconds are for a try.
+    """What a measurement was asked for below its preset, as sentences: that is a try, no measurement.
 
     Args:
         settings: the fields of ``Settings``, as ``bench.json`` has them.
@@ -72,7 +74,7 @@ def shortened(settings: Mapping[str, Any]) -> list[str]:
     for name, unit in (("iterations", "calls"), ("duration_s", "s")):
         asked, least = settings.get(name), getattr(preset, name)
         if asked is not None and asked < least:
-            said.append(f"{asked:g} {unit} were asked for, and preset {preset.preset} takes {least:g}")
+            said.append(f"{asked:g} {unit} were asked for, and preset {preset.preset} takes {least:g}: for a try only")
     return said
 
 

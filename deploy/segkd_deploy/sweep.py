@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from segkd.errors import SegkdError, unknown_name
+from segkd.manifest import Input
 from segkd_deploy.run_options import RunOptions
 
 # What can be swept: fields of RunOptions.
@@ -51,6 +52,24 @@ def sweep_points(options: RunOptions, axes: Mapping[str, Sequence[int]]) -> list
         raise SegkdError(f"--sweep: threads belong to onnxruntime; {options.runtime} runs on the GPU")
     values = itertools.product(*axes.values())
     return [_changed(options, dict(zip(axes, value, strict=True))) for value in values]
+
+
+def check_batches(batches: Iterable[int], frame: Input) -> None:
+    """Refuse frames per call that a graph does not take, before anything is measured.
+
+    Raises:
+        SegkdError: naming the export that takes them.
+    """
+    least, most = frame.batch_range or (frame.batch or 1, frame.batch or 1)
+    refused = [batch for batch in batches if not least <= batch <= most]
+    if not refused:
+        return
+    takes = f"graph takes {least}" if least == most else f"artifact takes {least} to {most}"
+    ends = f"{min(least, *refused)}-{max(most, *refused)}"
+    raise SegkdError(
+        f"batch: the {takes} frames per call, got {', '.join(map(str, refused))}; "
+        f"make an artifact that takes them with `segkd export RUN --batch {ends}`"
+    )
 
 
 def _changed(options: RunOptions, numbers: Mapping[str, int]) -> RunOptions:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +13,8 @@ import pytest
 
 from segkd.cli import main
 from segkd.data import DATASETS
+from segkd.files import read_json, write_json
+from segkd_deploy.presets import PRESETS
 from tests.deploy.artifacts import make_artifact
 
 SHORT_BENCH = ["--iterations", "20", "--duration", "0", "--warmup-iterations", "2", "--warmup", "0", "--no-peak"]
@@ -56,7 +60,16 @@ def pristine_measured(pristine: Path, tmp_path_factory: pytest.TempPathFactory) 
         with pytest.raises(SystemExit) as exit_:
             main(words)
         assert not exit_.value.code
+    as_long_as_quick(folder / "bench.json")
     return folder
+
+
+def as_long_as_quick(path: Path) -> None:
+    """Make a short measurement say that it was as long as the preset quick asks, and that nothing disturbed it."""
+    bench = read_json(path)
+    bench |= {"valid": True, "invalid_reasons": []}
+    bench["method"]["settings"] = json.loads(json.dumps(dataclasses.asdict(PRESETS["quick"])))
+    write_json(path, bench)
 
 
 @pytest.fixture

@@ -133,12 +133,27 @@ def test_sweep_measures_every_point(any_batch: Artifact, plan: Plan) -> None:
     assert [(point["batch"], point["threads"]) for point in report["sweep"]] == [(1, 1), (1, 2), (4, 1), (4, 2)]
     assert (report["method"]["batch"], report["runtime"]["threads"]) == (1, 1)
     assert next(line for line in said if "batch" in line) == "fp32: batch 1, threads 1"
-    assert all(point["latency_ms"]["p50"] > 0 and point["valid"] for point in report["sweep"])
+    assert all(point["latency_ms"]["p50"] > 0 for point in report["sweep"])
 
 
 def test_a_fixed_batch_is_kept(pristine: Path, plan: Plan) -> None:
-    with pytest.raises(SegkdError, match="batch: the graph takes 1 frames per call, got 2"):
-        bench_artifact(open_artifact(pristine), "fp32", dataclasses.replace(plan, sweep={"batch": [1, 2]}))
+    said: list[str] = []
+    swept = dataclasses.replace(plan, sweep={"batch": [1, 2, 4]})
+    with pytest.raises(SegkdError, match=r"graph takes 1 frames per call, got 2, 4; .*`segkd export RUN --batch 1-4`"):
+        bench_artifact(open_artifact(pristine), "fp32", swept, said.append)
+    assert said == []  # nothing was measured
+
+
+def test_a_machine_under_load_is_said_before_and_after(
+    pristine: Path, plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("segkd_deploy.device.load_1min", lambda: 1000.0)
+    monkeypatch.setattr("segkd_deploy.bench.others_share", lambda before, after: 0.8)
+    said: list[str] = []
+    report, _ = bench_artifact(open_artifact(pristine), "fp32", plan, said.append)
+    assert "other processes compete" in said[0] and any("load 1000 on" in line for line in report["warnings"])
+    assert "other processes used 80% of the CPUs meanwhile, above 50%" in report["invalid_reasons"][-1]
+    assert report["device"]["others_cpu_share"] == 0.8
 
 
 def test_operations_are_held_against_the_peak(pristine: Path, plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -168,7 +183,7 @@ def test_a_peak_that_cannot_be_measured_is_a_warning(
     monkeypatch.setattr("segkd_deploy.bench.measure_peak", peak)
     report, _ = bench_artifact(open_artifact(pristine), "fp32", dataclasses.replace(plan, peak=True))
     assert "the device's peak could not be measured: no such product" in report["warnings"]
-    assert report["valid"] and report["compute"]["fraction_of_peak"] is None
+    assert report["compute"]["fraction_of_peak"] is None
 
 
 def test_tensorrt_keeps_to_the_schema(

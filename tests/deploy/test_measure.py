@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import gc
+import re
 
 import pytest
 
@@ -113,6 +114,21 @@ def test_drift_is_invalid_in_standard_and_a_warning_in_quick() -> None:
         [],
         ["the median changed by +4.0% from the first to the last quarter"],
     )
+
+
+@pytest.mark.parametrize("preset", ["quick", "standard"])
+@pytest.mark.parametrize(("last", "said"), [(1940, r"\+94\.0%|rose by 94\.0%"), (600, r"-40\.0%")])
+def test_a_median_that_is_another_makes_no_preset_valid(preset: str, last: int, said: str) -> None:
+    invalid, _ = judged([1000] * 350 + [last] * 350, PRESETS[preset])
+    assert len(invalid) == 1 and re.search(said, invalid[0])
+
+
+@pytest.mark.parametrize(("change", "said"), [({"iterations": 5}, "5 calls"), ({"duration_s": 1.0}, "1 s")])
+def test_what_is_shorter_than_its_preset_is_not_valid(change: dict[str, float], said: str) -> None:
+    invalid, _ = judged([1000] * 700, dataclasses.replace(PRESETS["quick"], **change))
+    assert len(invalid) == 1 and invalid[0].startswith(f"{said} were asked for, and preset quick takes")
+    longer = dataclasses.replace(PRESETS["quick"], iterations=700, duration_s=60.0, overridden=("iterations",))
+    assert judged([1000] * 700, longer)[0] == []
 
 
 def test_too_few_iterations_or_seconds_are_invalid_and_p99_uncertain() -> None:

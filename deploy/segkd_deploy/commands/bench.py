@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from segkd.options import json_option
 from segkd_deploy.targets.options import Remote, target_options
+
+if TYPE_CHECKING:
+    from segkd_deploy.artifact import Artifact
 
 # Columns of a sweep's table.
 _SWEPT = ("p50", "p99")
@@ -16,7 +20,7 @@ _SWEPT = ("p50", "p99")
 
 @click.command(short_help="Measure latency, memory and cold start.")
 @click.argument("artifact", type=click.Path(path_type=Path))
-@click.option("--variant", help="Variant to measure [default: the artifact's first].")
+@click.option("--variant", help="Variant to measure  [default: all; with --out the first].")
 @click.option("--precision", help="Instead of --variant: fp32, fp16 or int8 as this runtime runs it best.")
 @click.option("--runtime", default="onnxruntime", show_default=True, help="onnxruntime, tensorrt or tensorrt_rtx.")
 @click.option("--provider", help="What the runtime runs on.  [default: cpu; cuda:0 for tensorrt]")
@@ -79,7 +83,8 @@ def bench(
     The reference frames are the input, in turn. single-stream: one call at a time. offline: the largest batches, for
     the throughput. fixed-rate: a frame is due every 1/FPS s; latency counts from then, and missed deadlines are
     counted. Presets time at least 64 calls and 30 s (quick), 662 and 60 s (standard), 662 and 600 s (mlperf); all but
-    quick call a measurement whose median rises by more than 3 % invalid. Variants other than the first go to
+    quick call a measurement whose median rises by more than 3 % invalid. What is shorter, or was disturbed, is not
+    valid and goes into no release. All variants are measured, one after the other; those other than the first go to
     ARTIFACT/bench.VARIANT.json; raw times lie beside it.
     """
     from segkd.errors import SegkdError
@@ -113,18 +118,35 @@ def bench(
         if variant is not None:
             raise SegkdError("--variant and --precision exclude each other; give one")
         variant = opened.variant_for(precision, plan.options.runtime, provider)
-    chosen = opened.variants([variant] if variant else [])[0]
-    path = bench_path(opened, chosen) if out is None else out
-    if remote is not None:
-        result = remote.run("bench", opened, path, plan.options.runtime, asked_provider)
-    else:
-        report, calls = bench_artifact(opened, chosen, plan, lambda line: click.echo(f"bench {line}", err=True))
-        result = write_bench(path, report, calls)
+    names = _chosen(opened, variant, plan.options.runtime, out)
+    results = {}
+    for name in names:
+        path = bench_path(opened, name) if out is None else out
+        if remote is not None:
+            words = remote.words if variant is not None else (*remote.words, "--variant", name)
+            there = replace(remote, words=words)
+            results[name] = there.run("bench", opened, path, plan.options.runtime, asked_provider)
+        else:
+            report, calls = bench_artifact(opened, name, plan, lambda line: click.echo(f"bench {line}", err=True))
+            results[name] = write_bench(path, report, calls)
+        if not as_json:
+            _print(results[name])
+        click.echo(f"written: {path}", err=True)
     if as_json:
-        print_json(result)
-    else:
-        _print(result)
-    click.echo(f"written: {path}", err=True)
+        print_json(results[names[0]] if len(names) == 1 else {"variants": results})
+
+
+def _chosen(artifact: Artifact, variant: str | None, runtime: str, out: Path | None) -> list[str]:
+    """The variants to measure: the one asked for, else all that the runtime takes; one file holds the first alone."""
+    from segkd_deploy.build import variants_for
+
+    if variant is not None:
+        return artifact.variants([variant])
+    names = artifact.variants(variants_for(artifact, runtime))
+    if out is not None and len(names) > 1:
+        click.echo(f"note: --out is one file: only {names[0]} is measured; name another with --variant", err=True)
+        names = names[:1]
+    return names
 
 
 def _print(result: dict[str, Any]) -> None:

@@ -115,7 +115,8 @@ def _failed(result: dict[str, Any]) -> str:
     """The gates that did not hold, and why."""
     said = []
     for variant, part in result["variants"].items():
-        names = [gate["name"] for gate in part["gates"] if not gate["passed"]]
+        failed = [gate for gate in part["gates"] if not gate["passed"]]
+        names = [f"{gate['name']}{'' if gate['measured'] is not None else ' (not measured)'}" for gate in failed]
         faults = ", ".join(finding["fault"] for finding in part["diagnosis"])
         said += [f"{variant} {name}" for name in names[:-1]]
         said += [f"{variant} {name}{f' ({faults})' if faults else ''}" for name in names[-1:]]

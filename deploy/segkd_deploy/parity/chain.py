@@ -152,11 +152,12 @@ def _validate_variant(
     result["runtime"] = described
     if step.whole is not None:
         result["whole_set"] = step.whole.to_dict(artifact.class_names, None if before is None else before.whole)
-    limits = limits_of(step.precision) | asked
+    limits = limits_of(step.precision) | dict(asked)
     result["gates"] = check(result, None, limits, step.precision, asked)
     step.passed = all(gate["passed"] for gate in result["gates"])
     steps.append(step)
-    if not step.passed and plan.diagnose:
+    lost = any(not gate["passed"] and gate["measured"] is not None for gate in result["gates"])
+    if lost and plan.diagnose:
         findings = _diagnose(artifact, reference, step, before, steps, plan)
         if [finding.fault for finding in findings] == ["unexplained"] and _is_rounding(step, result):
             findings = [_rounding(step, result)]

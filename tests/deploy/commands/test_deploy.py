@@ -25,7 +25,7 @@ def own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         (["--target", "local", "--target", "local"], "local is named twice"),
         (["--target", "local", "--variant", "int8"], "no variant 'int8'"),
         (["--target", "local", "--runtime", "onnx"], "unknown runtime 'onnx'"),
-        (["--target", "local", "--gates", "gone.yaml"], "gone.yaml: cannot be read"),
+        (["--target", "local", "--gates", "gone.yaml"], "gone.yaml: there is no such file"),
         (["--target", "local", "--bench", "--out 'x"], "No closing quotation"),
     ],
 )
@@ -44,9 +44,9 @@ def test_changed_artifact_is_exit_1(segkd: Run, artifact: Path, tmp_path: Path) 
 def test_this_machine(segkd: Run, pristine: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     result = segkd("deploy", pristine, "--target", "local", "--out", out, "--bench", FAST)
-    assert result.code == 0, result.err
+    assert result.code == 1 and "gates failed: fp32 bench_valid (5 calls were asked for" in result.err
     header, row = result.out.splitlines()
-    assert header.split()[:2] == ["target", "device"] and row.startswith("local ") and row.endswith("passed")
+    assert header.split()[:2] == ["target", "device"] and row.startswith("local ") and row.endswith("GATE FAILED")
     assert "local: === validate" in result.err
     report = json.loads((out / "report.json").read_text())
     assert report["targets"][0]["variants"]["fp32"]["agreement"] == 1.0

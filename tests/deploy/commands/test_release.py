@@ -90,3 +90,34 @@ def test_verify_names_what_changed(segkd: Run, measured: Path, gates: Path, tmp_
     archive = segkd("release", "verify", tmp_path / "net-1.tar.gz")
     assert archive.code == 1 and "net-1.tar.gz has changed" in archive.err
     assert segkd("release", "verify", tmp_path / "nothing").code == 2
+
+
+def test_what_validate_refused_is_not_released(segkd: Run, measured: Path, gates: Path, tmp_path: Path) -> None:
+    assert segkd("validate", measured, "--gate", "miou_floor=1", "--no-diagnosis").code == 1
+    gates.write_text("size_mb: 1\n")
+    result = segkd("release", "create", measured, "--gates", gates, "--out", tmp_path / "out")
+    assert result.code == 1 and "not released: fp32 miou_floor" in result.err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_looser_limit_is_said(segkd: Run, measured: Path, gates: Path, tmp_path: Path) -> None:
+    gates.write_text("agreement: 0.5\n")
+    result = segkd("release", "create", measured, "--gates", gates, "--out", tmp_path / "out")
+    assert result.code == 0, result.err
+    assert "note: fp32 agreement: 0.9999 holds, which is stricter than the file's 0.5" in result.err
+
+
+def test_without_gates_it_names_the_example_which_passes(segkd: Run, measured: Path, tmp_path: Path) -> None:
+    result = segkd("release", "create", measured, "--out", tmp_path / "out")
+    assert result.code == 2 and "`segkd release gates > gates.yaml`" in result.err
+    (tmp_path / "gates.yaml").write_text(segkd("release", "gates").out.replace("p99_latency_ms: 200", ""))
+    made = segkd("release", "create", measured, "--gates", tmp_path / "gates.yaml", "--out", tmp_path / "out")
+    assert made.code == 0, made.err
+
+
+def test_a_measurement_to_try_is_not_released(segkd: Run, measured: Path, gates: Path, tmp_path: Path) -> None:
+    short = ["--iterations", "5", "--duration", "0", "--no-peak", "--no-telemetry", "--cold-starts", "1"]
+    tried = segkd("bench", measured, *short)
+    assert tried.code == 0 and "NOT VALID: 5 calls were asked for, and preset quick takes 64" in tried.out
+    result = segkd("release", "create", measured, "--gates", gates, "--out", tmp_path / "out")
+    assert result.code == 1 and "not released: fp32 bench_valid (5 calls were asked for" in result.err

@@ -67,7 +67,7 @@ def test_the_limit_of_fp32_is_one_pixel_in_ten_thousand(segkd: Run, artifact: Pa
 
 
 def test_a_limit_can_be_changed(segkd: Run, artifact: Path) -> None:
-    result = segkd("validate", artifact, "--gate", "fp32.cosine=0.5", "--gate", "agreement=1")
+    result = segkd("validate", artifact, "--gate", "fp16.cosine=0.5", "--gate", "agreement=1")
     assert result.code == 0 and ["fp32", "agreement", "1", "1", "yes"] in [
         line.split() for line in result.out.splitlines()
     ]
@@ -129,3 +129,13 @@ def test_usage_errors_are_exit_2(segkd: Run, pristine: Path, words: list[str], m
 def test_no_artifact_is_exit_2(segkd: Run, tmp_path: Path) -> None:
     result = segkd("validate", tmp_path)
     assert result.code == 2 and "no artifact folder" in result.err and len(result.err.splitlines()) == 1
+
+
+def test_what_was_asked_for_and_cannot_be_measured_fails(segkd: Run, artifact: Path) -> None:
+    result = segkd("validate", artifact, "--gate", "fp32.cosine=0.5")
+    assert result.code == 1 and "validation failed: fp32 cosine (not measured)" in result.err
+
+
+def test_what_bench_measures_is_refused_before_anything_runs(segkd: Run, artifact: Path) -> None:
+    result = segkd("validate", artifact, "--gate", "p99_latency_ms=30")
+    assert result.code == 2 and "`segkd bench` measures it" in result.err

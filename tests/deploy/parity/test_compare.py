@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 
+from segkd_deploy.gates.values import worst_class
 from segkd_deploy.parity.compare import (
     MARGIN_EPS,
     Frames,
@@ -12,7 +13,6 @@ from segkd_deploy.parity.compare import (
     compare_labels,
     compare_logits,
     count_flips,
-    worst_class,
 )
 
 

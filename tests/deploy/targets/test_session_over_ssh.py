@@ -16,7 +16,7 @@ import pytest
 
 from segkd.errors import BackendMissing, SegkdError
 from segkd_deploy.targets.connection import NoSpace
-from segkd_deploy.targets.job import Limits, Outcome, Step, run_steps
+from segkd_deploy.targets.job import Outcome, Step, Timeouts, run_steps
 from segkd_deploy.targets.on_device.agent import is_locked
 from segkd_deploy.targets.session import Session, Stopped
 from segkd_deploy.targets.spec import TargetSpec, parse_url
@@ -47,7 +47,7 @@ class Background(threading.Thread):
 
     def __init__(self, spec: TargetSpec, step: Step, out: Path, **limits: float) -> None:
         super().__init__()
-        self.spec, self.step, self.out, self.limits = spec, step, out, Limits(**limits)
+        self.spec, self.step, self.out, self.limits = spec, step, out, Timeouts(**limits)
         self.cancel = threading.Event()
         self.said: list[str] = []
         self.outcome: Outcome | None = None
@@ -185,7 +185,7 @@ def test_cut_while_copying(server: SshServer, tmp_path: Path) -> None:
 
         session._put = slow_put  # type: ignore[method-assign]
         step = python("import pathlib, shutil; shutil.copy('big', 'out/big')")
-        run_steps(session, [step], tmp_path / "back", Limits(), files={"big": big})
+        run_steps(session, [step], tmp_path / "back", Timeouts(), files={"big": big})
     assert (tmp_path / "back" / "big").read_bytes() == big.read_bytes()
 
 
@@ -271,7 +271,7 @@ def test_disk_that_is_too_small(server: SshServer, small_disk: Path, tmp_path: P
     (tmp_path / "big").write_bytes(bytes(9_000_000))
     spec = dataclasses.replace(spec_of(server), folder=str(small_disk))
     with Session(spec) as session, pytest.raises(NoSpace, match=r"no space left on the device: .* 9\.0 MB are needed"):
-        run_steps(session, [python("pass")], tmp_path, Limits(), files={"big": tmp_path / "big"})
+        run_steps(session, [python("pass")], tmp_path, Timeouts(), files={"big": tmp_path / "big"})
     assert list((small_disk / "jobs").iterdir()) == []
 
 
