@@ -91,6 +91,22 @@ def check_evidence(
     Raises:
         SegkdError: if ``parity.json`` has no rows of a variant, or says that it did not pass while all of them did.
     """
+    try:
+        return _held(variants, own, parity, benches, wanted)
+    except (KeyError, TypeError, AttributeError, ValueError, IndexError) as error:
+        raise SegkdError(
+            f"parity.json or bench.json is not what segkd writes ({error}); make them again with `segkd validate` and "
+            "`segkd bench`"
+        ) from error
+
+
+def _held(
+    variants: Mapping[str, str],
+    own: Mapping[str, float],
+    parity: Mapping[str, Any],
+    benches: Mapping[str, Part],
+    wanted: Mapping[str, float],
+) -> Rows:
     rows: Rows = []
     for variant, precision in variants.items():
         part = parity["variants"][variant]

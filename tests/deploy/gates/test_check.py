@@ -173,3 +173,9 @@ def test_a_measurement_shorter_than_its_preset_is_named(change: dict[str, Any]) 
 def test_the_floor_uses_the_whole_set_if_there_is_one() -> None:
     assert miou(part()) == (0.65, "500 images of cityscapes:data")
     assert miou(part(whole_set=None)) == (0.6998, "8 reference frames")
+
+
+@pytest.mark.parametrize("change", [{"miou": 3}, {"per_class_interval": {}}, {"whole_set": {"miou": "high"}}])
+def test_evidence_of_another_shape_is_one_line(change: dict[str, Any]) -> None:
+    with pytest.raises(SegkdError, match="is not what segkd writes"):
+        rows({"miou_floor": 0.5}, part(**change))
