@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from lightning_fabric import Fabric
 
-from segkd.data.base import Dataset, LabelSpace, parse_spec
+from segkd.data.base import Dataset, LabelSpace, absolute_spec, parse_spec
 from segkd.errors import SegkdError
 from segkd.published import published_numbers
 from segkd.recipe import Recipe
@@ -122,7 +122,7 @@ def resolve_recipe(recipe: Recipe) -> Recipe:
         data["val"] = whole_set(recipe.data.train)
     for key in ("train", "val", "unlabelled"):
         if data[key] is not None:
-            data[key] = _absolute_spec(data[key])
+            data[key] = absolute_spec(data[key])
     for section in (teacher, student):
         if section["model"] is not None:
             section["model"] = absolute_model(section["model"])
@@ -240,8 +240,3 @@ def _check_single_image(student: Segmenter, crop: tuple[int, ...]) -> None:
             "train.batch is 1, but this network pools an image to one pixel and normalises over the batch: "
             "it needs --batch 2 or more"
         ) from error
-
-
-def _absolute_spec(spec: str) -> str:
-    name, path, options = parse_spec(spec)
-    return f"{name}:{path.absolute()}" + "".join(f",{key}={value}" for key, value in options.items())

@@ -116,6 +116,7 @@ class Dataset(ABC):
         ids: the images' names, in reading order.
         has_masks: False for plain frames.
         problems: files that found no partner when the data set was opened; ``ids`` leaves them out.
+        remarks: what was left out when the data set was opened and is no fault, one line per kind.
         form: which of several forms of the files was found, in a few words.
         expected_count: images in the published split, where that is known.
         file_values: the value that the distributed label files have for each class, where there is one per class.
@@ -128,6 +129,7 @@ class Dataset(ABC):
     ids: list[str]
     has_masks: bool = True
     problems: Sequence[Problem] = ()
+    remarks: Sequence[str] = ()
     form: str = ""
     expected_count: int | None = None
     file_values: tuple[int, ...] | None = None
@@ -183,12 +185,25 @@ class Dataset(ABC):
         """
         image, mask = self.read_image(index), self.read_mask(index)
         if image.shape[:2] != mask.shape:
+            turned = self._turned(index, image, mask)
             raise DataFileError(
                 self.mask_path(index) or self.image_path(index),
                 f"mask is {mask.shape[0]}x{mask.shape[1]} (height x width), "
-                f"its image {image.shape[0]}x{image.shape[1]}; make them the same size",
+                f"its image {image.shape[0]}x{image.shape[1]}{turned}; make them the same size",
             )
         return Sample(image, mask, self.ids[index])
+
+    def _turned(self, index: int, image: NDArray[np.uint8], mask: NDArray[np.uint8]) -> str:
+        """Words for a mask that only fits its image as it was stored, before its EXIF orientation turned it."""
+        if image.shape[1::-1] != mask.shape:
+            return ""
+        from segkd.data.decode import read_bytes
+        from segkd.data.exif import orientation
+
+        value = orientation(read_bytes(self.image_path(index)))
+        return f" once turned upright by its EXIF orientation {value}: the mask was drawn on the picture as stored" * (
+            value != 1
+        )
 
     def fingerprint(self) -> str:
         """A hash of the file names, sizes and label space: changes when the data set does."""
@@ -201,34 +216,6 @@ class Dataset(ABC):
         return digest.hexdigest()[:16]
 
 
-class Frames(Dataset):
-    """A contiguous part of another data set (the option ``frames=START:STOP``)."""
-
-    def __init__(self, source: Dataset, start: int | None, stop: int | None) -> None:
-        self._source = source
-        self._indices = range(len(source))[start:stop]
-        self.ids = [source.ids[i] for i in self._indices]
-        self.has_masks = source.has_masks
-        self.problems, self.form, self.file_values = source.problems, source.form, source.file_values
-        self._labels = source._labels
-
-    def image_path(self, index: int) -> Path:
-        """The file of an image."""
-        return self._source.image_path(self._indices[index])
-
-    def mask_path(self, index: int) -> Path | None:
-        """The file of a mask."""
-        return self._source.mask_path(self._indices[index])
-
-    def read_image(self, index: int) -> NDArray[np.uint8]:
-        """One image."""
-        return self._source.read_image(self._indices[index])
-
-    def read_mask(self, index: int) -> NDArray[np.uint8]:
-        """One mask."""
-        return self._source.read_mask(self._indices[index])
-
-
 def parse_spec(spec: str) -> tuple[str, Path, dict[str, str]]:
     """Split ``NAME:PATH[,option=value...]``.
 
@@ -238,17 +225,27 @@ def parse_spec(spec: str) -> tuple[str, Path, dict[str, str]]:
     name, separator, rest = spec.partition(":")
     path, *options = rest.split(",")
     if not separator or not name or not path:
+        own = f"; a folder of your own is folder:{spec}" if not separator and Path(path).expanduser().is_dir() else ""
         raise SegkdError(
             f"data {spec!r}: expected NAME:PATH[,option=value], NAME one of {', '.join(DATASETS)} "
-            "(for example cityscapes:/data/cityscapes)"
+            f"(for example cityscapes:/data/cityscapes){own}"
         )
     pairs: dict[str, str] = {}
     for option in options:
-        key, equals, value = option.partition("=")
+        key, equals, value = (part.strip() for part in option.partition("="))
         if not equals or not value:
             raise SegkdError(f"data {spec!r}: option {option!r} has no value; write option=value")
         pairs[key] = value
     return name, Path(path).expanduser(), pairs
+
+
+def absolute_spec(spec: str) -> str:
+    """The same specification for any working folder; what follows the path is normalised too."""
+    name, path, options = parse_spec(spec)
+    frames = options.get("frames", "")
+    if frames.startswith("@") and Path(frames[1:]).is_file():
+        options["frames"] = f"@{Path(frames[1:]).absolute()}"
+    return f"{name}:{path.absolute()}" + "".join(f",{key}={value}" for key, value in options.items())
 
 
 def dataset_class(name: str) -> type[Dataset]:
@@ -268,7 +265,8 @@ def open_dataset(spec: str, split: str = "val", *, strict: bool = True) -> Datas
     """Open a data set by its specification.
 
     Args:
-        spec: ``NAME:PATH[,option=value...]``; every data set also takes ``frames=START:STOP`` (as Python slices).
+        spec: ``NAME:PATH[,option=value...]``; every data set also takes ``frames=START:STOP[:STEP]`` (a Python slice)
+            and ``frames=@LIST`` (:mod:`segkd.data.frames`).
         split: ``train``, ``val`` or another split that the data set has; the option ``split=`` wins.
         strict: whether an image without a mask (or the reverse) is an error; otherwise it is in ``problems``.
 
@@ -276,6 +274,8 @@ def open_dataset(spec: str, split: str = "val", *, strict: bool = True) -> Datas
         SegkdError: for an unknown name or option, a path that is not there, or a data set without images or with
             files that have no partner.
     """
+    from segkd.data.frames import choose_frames
+
     name, path, options = parse_spec(spec)
     reader = dataset_class(name)
     if not path.is_dir():
@@ -292,17 +292,7 @@ def open_dataset(spec: str, split: str = "val", *, strict: bool = True) -> Datas
         others = f"; {count} such files in all, `segkd data check {spec}` lists them" if count > 1 else ""
         raise SegkdError(f"{first.path}: {first.what}{others}")
     if frames is not None:
-        dataset = Frames(dataset, *_parse_frames(spec, frames))
+        dataset = choose_frames(dataset, frames, path)
     if strict and not len(dataset):
         raise SegkdError(f"data {spec!r}: no images for split {split!r}")
     return dataset
-
-
-def _parse_frames(spec: str, frames: str) -> tuple[int | None, int | None]:
-    start, separator, stop = frames.partition(":")
-    try:
-        if not separator:
-            raise ValueError
-        return (int(start) if start else None, int(stop) if stop else None)
-    except ValueError:
-        raise SegkdError(f"data {spec!r}: frames={frames} is no range; write frames=START:STOP, as in :30") from None

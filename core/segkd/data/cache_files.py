@@ -19,7 +19,7 @@ from segkd.data.decode import DamagedFileError
 from segkd.errors import SegkdError
 from segkd.files import read_json, write_json
 
-SCHEMA = 1
+SCHEMA = 2
 INDEX, IMAGES, MASKS = "cache.json", "images.bin", "masks.bin"
 # Samples that are decoded before they are written; bounds the memory.
 _CHUNK = 32

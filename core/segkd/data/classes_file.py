@@ -12,8 +12,9 @@ colour, as a list or as ``"#rrggbb"``:
       person: {id: 24, color: "#dc143c"}
     ignore: [0, [0, 0, 0]]
 
-``ignore`` lists numbers and colours of pixels without a class; the number 255 always is one. If every class has a
-``color``, masks may also be RGB pictures of these colours. The network's outputs follow the order of the file.
+``ignore`` lists numbers and colours of pixels without a class; the number 255 is one too, unless a class is declared
+with it, as in ``object: {id: 255}`` for masks of 0 and 255. If every class has a ``color``, masks may also be RGB
+pictures of these colours. The network's outputs follow the order of the file.
 """
 
 from __future__ import annotations
@@ -61,6 +62,8 @@ def read_classes(path: Path) -> MaskClasses:
     document = _load(path)
     entries = _entries(path, document.get("names"))
     ignored_values, ignored_colours = _ignored(path, document.get("ignore", []))
+    if all(entry.value != IGNORE for entry in entries):
+        ignored_values.add(IGNORE)
     colours = [entry.colour for entry in entries if entry.colour is not None]
     _require_distinct(path, "number", [entry.value for entry in entries] + sorted(ignored_values))
     _require_distinct(path, "colour", colours + sorted(ignored_colours))
@@ -102,8 +105,8 @@ def _entry(path: Path, position: int, name: Any, about: Any) -> _Entry:
         raise SegkdError(f"{path}: class {name!r} has {about!r}; expected a mapping of {', '.join(_CLASS_KEYS)}")
     _require_known(path, f"key of class {name!r}", about, _CLASS_KEYS)
     value = about.get("id", position)
-    if not _is_byte(value) or value == IGNORE:
-        raise SegkdError(f"{path}: class {name!r} has the id {value!r}; ids are 0 to {IGNORE - 1} (255 is no class)")
+    if not _is_byte(value):
+        raise SegkdError(f"{path}: class {name!r} has the id {value!r}; ids are 0 to 255")
     return _Entry(name, value, _colour(path, about["color"]) if "color" in about else None)
 
 
@@ -115,7 +118,7 @@ def _ignored(path: Path, ignore: Any) -> tuple[set[int], set[Colour]]:
     if not all(_is_byte(value) for value in values):
         raise SegkdError(f"{path}: ignore holds {max(values)}; mask values are 0 to 255")
     colours = {_colour(path, value) for value in ignore if not isinstance(value, int)}
-    return values | {IGNORE}, colours
+    return values, colours
 
 
 def _colour(path: Path, colour: Any) -> Colour:

@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from segkd.data.base import Dataset
+from segkd.data.base import Dataset, Problem
 from segkd.data.decode import IMAGE_SUFFIXES, read_rgb
-from segkd.data.pairing import by_name, relative_name, visible_files
+from segkd.data.pairing import by_name, left_out, relative_name
+from segkd.data.walk import walk
 from segkd.errors import SegkdError
 
 
@@ -30,10 +31,15 @@ class Images(Dataset):
     has_masks = False
 
     def __init__(self, path: Path, *, split: str = "val") -> None:
-        files = visible_files(path, IMAGE_SUFFIXES)
-        if not files:
+        found = walk(path)
+        files = [file for file in found.files if file.suffix.lower() in IMAGE_SUFFIXES]
+        if not files and not found.dangling:
             raise SegkdError(f"no pictures ({', '.join(IMAGE_SUFFIXES)}) in {path}")
         named, self.problems = by_name((relative_name(file, path), file) for file in files)
+        self.problems += [
+            Problem(link, "link whose target is not there; restore or remove it") for link in found.dangling
+        ]
+        self.remarks = left_out(found, path, IMAGE_SUFFIXES, "pictures")
         self.ids, self._images = list(named), list(named.values())
 
     def image_path(self, index: int) -> Path:

@@ -65,9 +65,9 @@ def test_ids_default_to_positions_and_one_missing_colour_rules_colour_masks_out(
         ("names:\n  road: {id: 1}\n  car: {}", "the number 1 is declared twice"),
         ("names: [road]\nignore: [0]", "the number 0 is declared twice"),
         ("names: {a: {color: [1, 2, 3]}, b: {color: '#010203'}}", r"the colour \(1, 2, 3\) is declared twice"),
-        ("names: {road: {id: 255}}", "ids are 0 to 254"),
-        ("names: {road: {id: 1.5}}", "ids are 0 to 254"),
-        ("names: {road: {id: true}}", "ids are 0 to 254"),
+        ("names: {road: {id: 255}}\nignore: [255]", "the number 255 is declared twice"),
+        ("names: {road: {id: 1.5}}", "ids are 0 to 255"),
+        ("names: {road: {id: true}}", "ids are 0 to 255"),
         ("names: {road: 7}", "class 'road' has 7; expected a mapping of id, color"),
         ("names: {road: {colour: [1, 2, 3]}}", "unknown key of class 'road' 'colour'; did you mean 'color'"),
         ("names: {road: {color: [1, 2, 256]}}", "is no colour"),
@@ -92,3 +92,11 @@ def test_text_of_another_encoding_is_an_error(tmp_path) -> None:
     (tmp_path / "classes.yaml").write_bytes("names: [straße]".encode("latin-1"))
     with pytest.raises(SegkdError, match=r"classes.yaml: cannot be read as text"):
         read_classes(tmp_path / "classes.yaml")
+
+
+def test_255_is_ignored_unless_it_is_a_class(tmp_path) -> None:
+    (tmp_path / "classes.yaml").write_text("names: {background: {id: 0}, object: {id: 255}}")
+    classes = read_classes(tmp_path / "classes.yaml")
+    found = classes.values.apply(np.array([[0, 255]], np.uint8), Path("m.png"), "")
+    np.testing.assert_array_equal(found, [[0, 1]])
+    assert classes.labels.ignore == 255

@@ -6,7 +6,7 @@ import io
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from segkd.data.base import DataFileError
 from segkd.data.decode import DamagedFileError, read_class_values, read_label_values, read_rgb
@@ -32,12 +32,67 @@ def test_grey_transparent_and_16_bit_pictures_become_three_channels_of_8(tmp_pat
     assert (read_rgb(save(tmp_path / "deep.png", deep)) == 0x12).all()
 
 
-def test_exif_rotation_is_ignored_because_masks_have_none(tmp_path) -> None:
-    picture = Image.fromarray(photo(10, 20))
-    exif = picture.getexif()
-    exif[0x0112] = 6  # rotate by 90 degrees
-    picture.save(tmp_path / "turned.jpg", exif=exif)
-    assert read_rgb(tmp_path / "turned.jpg").shape == (10, 20, 3)
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp"])
+@pytest.mark.parametrize("value", range(1, 9))
+def test_pictures_come_out_upright_as_viewers_show_them(tmp_path, suffix, value) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = value
+    path = tmp_path / f"turned{suffix}"
+    grey = np.kron(np.linspace(0, 255, 15).astype(np.uint8).reshape(3, 5), np.ones((16, 16), np.uint8))
+    Image.fromarray(np.dstack([grey] * 3)).save(path, exif=exif)
+    expected = np.asarray(ImageOps.exif_transpose(Image.open(path)).convert("RGB"))
+    np.testing.assert_allclose(read_rgb(path).astype(int), expected, atol=3)
+    assert read_rgb(path).shape[:2] == ((48, 80) if value < 5 else (80, 48))
+
+
+def test_masks_that_carry_an_orientation_are_turned_too(tmp_path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    values = np.arange(6, dtype=np.uint8).reshape(2, 3)
+    for suffix in (".png", ".tif"):
+        Image.fromarray(values).save(tmp_path / f"m{suffix}", exif=exif)
+        found = read_label_values(tmp_path / f"m{suffix}", png_only=False)
+        np.testing.assert_array_equal(found, [[3, 0], [4, 1], [5, 2]])
+
+
+@pytest.mark.parametrize("suffix", [".png", ".bmp", ".tif", ".gif"])
+def test_lossless_masks_give_the_numbers_that_were_written(tmp_path, suffix) -> None:
+    values = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    path = save(tmp_path / f"grey{suffix}", values)
+    np.testing.assert_array_equal(read_label_values(path, png_only=False), values)
+    indexed = Image.fromarray(values % 4, mode="P")
+    indexed.putpalette([9, 9, 9, 128, 0, 0, 0, 128, 0, 9, 9, 8])
+    indexed.save(tmp_path / f"palette{suffix}")
+    np.testing.assert_array_equal(read_label_values(tmp_path / f"palette{suffix}", png_only=False), values % 4)
+    if suffix != ".png":
+        with pytest.raises(DataFileError, match="not a PNG file"):
+            read_class_values(path)
+        with pytest.raises(DamagedFileError):
+            read_label_values(cut_short(path), png_only=False)
+
+
+def test_masks_of_kinds_that_change_numbers_are_refused_by_name(tmp_path) -> None:
+    values = np.zeros((16, 16), np.uint8)
+    with pytest.raises(DataFileError, match="a JPEG, which changes class numbers; save masks as PNG"):
+        read_label_values(save(tmp_path / "a.jpg", values), png_only=False)
+    with pytest.raises(DataFileError, match="WebP, which may change"):
+        read_label_values(save(tmp_path / "a.webp", np.dstack([values] * 3)), png_only=False)
+    Image.fromarray(np.dstack([values] * 3)).save(tmp_path / "j.tif", compression="jpeg")
+    with pytest.raises(DataFileError, match="TIFF file with JPEG inside"):
+        read_label_values(tmp_path / "j.tif", png_only=False)
+    pages = [Image.fromarray(np.full((4, 4), page, np.uint8)) for page in range(3)]
+    pages[0].save(tmp_path / "pages.tif", save_all=True, append_images=pages[1:])
+    with pytest.raises(DataFileError, match="holds 3 pictures"):
+        read_label_values(tmp_path / "pages.tif", png_only=False)
+    with pytest.raises(DataFileError, match=r"a fraction, as 0\.5"):
+        read_label_values(save(tmp_path / "f.tif", np.full((4, 4), 0.5, np.float32)), png_only=False)
+
+
+def test_masks_have_no_smaller_limit_than_images(tmp_path, recwarn) -> None:
+    path = tmp_path / "large.png"
+    Image.new("1", (14000, 13000)).save(path)
+    assert read_class_values(path).shape == (13000, 14000)
+    assert not recwarn.list
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".bmp", ".webp"])

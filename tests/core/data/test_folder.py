@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pytest
+from PIL import Image
 
 from segkd.data import open_dataset
 from segkd.data.base import DataFileError
@@ -148,3 +151,63 @@ def test_missing_partners_belong_to_their_split(tmp_path) -> None:
     assert len(open_dataset(f"folder:{root}", split="train").problems) == 0
     with pytest.raises(SegkdError, match=f"{lost}.png: image without a mask; expected .*masks/{lost}.png"):
         open_dataset(f"folder:{root}", split="val")
+
+
+def test_names_with_endings_are_paired(tmp_path) -> None:
+    root = folder(tmp_path, [])
+    save(root / "images/a.jpg", photo())
+    save(root / "masks/a_mask.png", np.zeros((12, 16), np.uint8))
+    with pytest.raises(SegkdError, match="image without a mask"):
+        open_dataset(f"folder:{root}", "all")
+    assert open_dataset(f"folder:{root}, mask_suffix=_mask", "all").ids == ["a"]
+    save(root / "masks/b.png", np.zeros((12, 16), np.uint8))
+    with pytest.raises(SegkdError, match=r"b\.png: has a name that does not end in _mask"):
+        open_dataset(f"folder:{root},mask_suffix=_mask", "all")
+
+
+def test_masks_of_another_kind_are_read_or_named(tmp_path) -> None:
+    root = folder(tmp_path, ["a"])
+    for name in ("b.bmp", "c.tif", "d.gif"):
+        save((root / "images" / name).with_suffix(".png"), photo())
+        save(root / "masks" / name, np.full((12, 16), 1, np.uint8))
+    dataset = open_dataset(f"folder:{root}", "all")
+    assert dataset.ids == ["a", "b", "c", "d"]
+    assert all((dataset.read_mask(index) == 1).all() for index in (1, 2, 3))
+    (root / "masks/a.png").unlink()
+    save(root / "masks/a.jpg", np.zeros((12, 16), np.uint8))
+    with pytest.raises(SegkdError, match=r"expected .*masks/a\.png; .*masks/a\.jpg is there, but JPEG"):
+        open_dataset(f"folder:{root}", "all")
+
+
+def test_links_and_what_is_left_out(tmp_path) -> None:
+    root, more = folder(tmp_path / "data", ["a"]), folder(tmp_path / "more", ["b"])
+    for kind in ("images", "masks"):
+        (root / kind / "cam").symlink_to(more / kind)
+    save(root / "images/c.tif", photo())
+    dataset = open_dataset(f"folder:{root}", "all")
+    assert dataset.ids == ["a", "cam/b"]
+    (remark,) = dataset.remarks
+    assert "left out 1 file of other kinds (1 .tif; for example" in remark
+    (root / "images/d.png").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(SegkdError, match=r"d\.png: link whose target is not there"):
+        open_dataset(f"folder:{root}", "all")
+
+
+def test_masks_drawn_on_the_stored_picture_are_refused_with_the_reason(tmp_path) -> None:
+    root = folder(tmp_path, ["a"])
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(photo()).save(root / "images/a.png", exif=exif)
+    with pytest.raises(DataFileError, match="its image 16x12 once turned upright by its EXIF orientation 6"):
+        open_dataset(f"folder:{root}", "all").read(0)
+
+
+def test_names_that_are_no_text_are_problems(tmp_path) -> None:
+    root = folder(tmp_path, ["a"])
+    for kind in ("images", "masks"):
+        path = os.fsencode(root / kind) + b"/\xff.png"
+        with open(path, "wb") as file:
+            file.write((root / kind / "a.png").read_bytes())
+    dataset = open_dataset(f"folder:{root}", "all", strict=False)
+    assert dataset.ids == ["a"]
+    assert len([what for _, what in dataset.problems if "no UTF-8" in what]) == 2
