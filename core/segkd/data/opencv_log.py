@@ -15,7 +15,7 @@ def silence(opencv: ModuleType) -> None:
     Args:
         opencv: the module ``cv2``.
     """
-    places = (opencv, getattr(getattr(opencv, "utils", None), "logging", None))
-    set_level = next((place.setLogLevel for place in places if hasattr(place, "setLogLevel")), None)
+    logging = getattr(getattr(opencv, "utils", None), "logging", None)
+    set_level = getattr(opencv, "setLogLevel", None) or getattr(logging, "setLogLevel", None)
     if set_level is not None:
         set_level(_SILENT)

@@ -87,6 +87,7 @@ def bench(
     valid and goes into no release. All variants are measured, one after the other; those other than the first go to
     ARTIFACT/bench.VARIANT.json; raw times lie beside it.
     """
+    from segkd.destinations import require_writable_file
     from segkd.errors import SegkdError
     from segkd.options import print_json
     from segkd_deploy.artifact import open_artifact
@@ -119,16 +120,22 @@ def bench(
             raise SegkdError("--variant and --precision exclude each other; give one")
         variant = opened.variant_for(precision, plan.options.runtime, provider)
     names = _chosen(opened, variant, plan.options.runtime, out)
+    paths = {name: bench_path(opened, name) if out is None else out for name in names}
+    for path in paths.values():
+        require_writable_file(path)
     results = {}
-    for name in names:
-        path = bench_path(opened, name) if out is None else out
+    for name, path in paths.items():
         if remote is not None:
             words = remote.words if variant is not None else (*remote.words, "--variant", name)
             there = replace(remote, words=words)
             results[name] = there.run("bench", opened, path, plan.options.runtime, asked_provider)
         else:
             report, calls = bench_artifact(opened, name, plan, lambda line: click.echo(f"bench {line}", err=True))
-            results[name] = write_bench(path, report, calls)
+            try:
+                results[name] = write_bench(path, report, calls)
+            except SegkdError:  # what was measured is not lost with the file
+                print_json(report) if as_json else _print(report)
+                raise
         if not as_json:
             _print(results[name])
         click.echo(f"written: {path}", err=True)

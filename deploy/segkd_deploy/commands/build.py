@@ -34,9 +34,12 @@ def build(source: Path, precision: str | None, batch: str, out: Path | None, as_
 
     Example: segkd build runs/student/artifact --runtime tensorrt_rtx --sm 8.6
     """
+    from segkd.destinations import require_writable_folder
     from segkd.options import print_json
     from segkd_deploy.build import BuildRequest, build_all, parse_batches
 
+    if out is not None:
+        require_writable_folder(out)
     precisions = tuple(name.strip() for name in (precision or "").split(",") if name.strip())
     request = BuildRequest(source, precisions=precisions, batches=parse_batches(batch), out=out, **options)
     built = build_all(request, say=lambda line: click.echo(line, err=True))

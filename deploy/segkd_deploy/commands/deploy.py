@@ -52,6 +52,7 @@ def deploy(
 
     Example: segkd deploy runs/student/artifact --target ssh://nvidia@orin --out deployed
     """
+    from segkd.destinations import require_writable_folder
     from segkd.options import print_json
     from segkd_deploy.artifact import open_artifact
     from segkd_deploy.gates import load_gates
@@ -61,6 +62,7 @@ def deploy(
     from segkd_deploy.targets.stopping import ends_cleanly
 
     opened = open_artifact(artifact)
+    require_writable_folder(out)
     timeouts = Timeouts(*(options.pop(name) for name in ("lease_s", "wait_s", "timeout_s")))
     request = Request(
         opened,
@@ -94,6 +96,7 @@ def _split(words: str) -> list[str]:
 
 def _print(report: dict[str, Any]) -> None:
     from segkd_deploy.table import format_table
+    from segkd_deploy.targets.spec import without_name
 
     header = ("target", "device", "runtime", "variant", "agreement", "p50 ms", "p99 ms", "frames/s", "valid", "result")
     rows = []
@@ -111,4 +114,5 @@ def _print(report: dict[str, Any]) -> None:
         click.echo(f"{variant}: the labels of all targets are {'equal' if equal else 'NOT equal'}")
     for target in report["targets"]:
         if target["error"]:
-            click.echo(f"{target['name']}: {target['error'].removeprefix(target['name'] + ': ')}", err=True)
+            said = without_name(target["name"], target["address"], target["error"])
+            click.echo(f"{target['name']}: {said}", err=True)

@@ -50,12 +50,14 @@ def predict(
       segkd predict artifact drive.mp4 --out drive
       segkd predict artifact frames/ --out labelled --precision int8 --labels-only
     """
+    from segkd.destinations import require_writable_folder
     from segkd.options import print_json
     from segkd_deploy.predict import Options
     from segkd_deploy.predict import predict as predict_all
     from segkd_deploy.runtime import load
 
     _check_artifact(artifact)
+    require_writable_folder(out)
     with load(artifact, say=lambda line: click.echo(line, err=True), **options) as model:
         result = predict_all(model, source, out, Options(alpha, labels_only, skip_damaged, codec), progress=_progress())
     for skipped in result["skipped"]:

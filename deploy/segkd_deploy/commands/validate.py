@@ -63,6 +63,7 @@ def validate(
     Example: segkd validate runs/student/artifact --gate fp16.agreement=0.9995
     """
     from segkd.data import open_dataset
+    from segkd.destinations import require_writable_file
     from segkd.errors import GateFailed
     from segkd.options import print_json
     from segkd.recipe import load_recipe
@@ -78,6 +79,7 @@ def validate(
     limits = wanted | parse_gates(gates)
     opened = open_artifact(artifact)
     path = artifact / PARITY_FILE if out is None else out
+    require_writable_file(path)
     plan = Plan(
         variants=variants or variants_for(opened, runtime),
         runtime=runtime,

@@ -14,17 +14,22 @@ from typing import Any
 
 from segkd.errors import BackendMissing, SegkdError
 from segkd_deploy.targets.on_device.agent import HEAD, MAGIC, pack
-from segkd_deploy.targets.transport import Transport
+from segkd_deploy.targets.transport import MARK, Transport
 
 SCRIPTS = ("supervisor.py", "unpack.py")
 HELLO_TIMEOUT_S = 60.0
-ANSWER_TIMEOUT_S = 60.0
+# Without a single byte: a slow line that still moves is not lost.
+SILENCE_TIMEOUT_S = 60.0
 _NOISE_BYTES = 1 << 16
 _STDERR_BYTES = 1 << 16
 
 
 class ConnectionLost(Exception):
     """The line went dead after the agent had answered; what was asked may or may not have been done."""
+
+
+class NoAnswer(ConnectionLost):
+    """The line is there and nothing comes over it."""
 
 
 class NoSpace(SegkdError):
@@ -64,11 +69,13 @@ class Connection:
         self._drain = threading.Thread(target=self._keep_stderr, daemon=True)
         self._drain.start()
         try:
-            self._send(agent)
+            self._send(MARK + agent)
             self._find_magic()
         except ConnectionLost as error:
+            waited_s = HELLO_TIMEOUT_S if isinstance(error, NoAnswer) else None
             code = self.close()
-            raise transport.explain(code, self._stderr.decode(errors="replace")) from error
+            said = (self._stderr.decode(errors="replace"), self._buffer.decode(errors="replace"))
+            raise transport.explain(code, *said, waited_s=waited_s) from error
         except BaseException:
             self.close()
             raise
@@ -92,10 +99,9 @@ class Connection:
             SegkdError: if the device could not do it.
         """
         self._send(pack({"op": op, **header}, payload))
-        until = time.monotonic() + ANSWER_TIMEOUT_S
-        header_bytes, payload_bytes = HEAD.unpack(self._read(HEAD.size, until))
-        answer: dict[str, Any] = json.loads(self._read(header_bytes, until))
-        content = self._read(payload_bytes, until)
+        header_bytes, payload_bytes = HEAD.unpack(self._read(HEAD.size))
+        answer: dict[str, Any] = json.loads(self._read(header_bytes))
+        content = self._read(payload_bytes)
         if "error" in answer:
             if answer.get("errno") in ("ENOSPC", "EDQUOT"):
                 raise NoSpace(f"{self.name}: no space left on the device: {answer['error']}")
@@ -113,6 +119,7 @@ class Connection:
             self._process.kill()
             code = self._process.wait()
         self._drain.join(2)
+        self._keep_output()
         self._process.stdout.close()
         return code
 
@@ -125,19 +132,19 @@ class Connection:
         except OSError as error:
             raise ConnectionLost(str(error)) from error
 
-    def _read(self, size: int, until: float) -> bytes:
+    def _read(self, size: int) -> bytes:
         while len(self._buffer) < size:
-            self._more(until)
+            self._more(SILENCE_TIMEOUT_S)
         content = bytes(self._buffer[:size])
         del self._buffer[:size]
         return content
 
-    def _more(self, until: float) -> None:
+    def _more(self, wait_s: float) -> None:
         assert self._process.stdout is not None
         descriptor = self._process.stdout.fileno()
-        ready, _, _ = select.select([descriptor], [], [], max(0.0, until - time.monotonic()))
+        ready, _, _ = select.select([descriptor], [], [], max(0.0, wait_s))
         if not ready:
-            raise ConnectionLost("no answer in time")
+            raise NoAnswer("no answer in time")
         data = os.read(descriptor, 1 << 16)
         if not data:
             raise ConnectionLost("the connection ended")
@@ -149,8 +156,18 @@ class Connection:
         while (at := self._buffer.find(MAGIC)) < 0:
             if len(self._buffer) > _NOISE_BYTES:
                 raise BackendMissing(f"{self.name}: its login scripts print without end; they must be silent for ssh")
-            self._more(until)
+            self._more(until - time.monotonic())
         del self._buffer[: at + len(MAGIC)]
+
+    def _keep_output(self) -> None:
+        """What the process said before it ended: where login is refused, the reason is there."""
+        assert self._process.stdout is not None
+        descriptor = self._process.stdout.fileno()
+        while len(self._buffer) < _NOISE_BYTES and select.select([descriptor], [], [], 0)[0]:
+            data = os.read(descriptor, _NOISE_BYTES)
+            if not data:
+                return
+            self._buffer += data
 
     def _keep_stderr(self) -> None:
         assert self._process.stderr is not None

@@ -23,7 +23,7 @@ from segkd_deploy.runners import default_provider
 from segkd_deploy.targets.in_threads import in_threads
 from segkd_deploy.targets.job import ARTIFACT, OUT, Outcome, Step, Timeouts, run_on_target
 from segkd_deploy.targets.predictions import read_labels
-from segkd_deploy.targets.spec import TargetSpec
+from segkd_deploy.targets.spec import TargetSpec, without_name
 
 SCHEMA = 1
 REPORT_FILE = "report.json"
@@ -96,7 +96,11 @@ def deploy_all(request: Request, tell: Tell = lambda name, line: None) -> dict[s
         "labels_equal": _labels_equal(results),
         "targets": results,
     }
-    write_json(request.out / REPORT_FILE, report)
+    try:
+        write_json(request.out / REPORT_FILE, report)
+    except OSError as error:  # what was measured is still shown
+        report["exit_code"] = max(report["exit_code"], SegkdError.exit_code)
+        tell(REPORT_FILE, f"cannot be written ({error.strerror}); name another --out")
     return report
 
 
@@ -124,9 +128,10 @@ def _deploy(request: Request, spec: TargetSpec, tell: Tell, cancel: threading.Ev
         )
         write_atomic(folder / "log.txt", outcome.log)
         result |= _measured(request, spec, folder, outcome)
-    except SegkdError as error:
-        result |= {"exit_code": error.exit_code, "error": " ".join(str(error).split())}
-        tell(spec.name, f"FAILED: {result['error'].removeprefix(f'{spec.name}: ')}")
+    except (SegkdError, OSError) as error:
+        code = error.exit_code if isinstance(error, SegkdError) else SegkdError.exit_code
+        result |= {"exit_code": code, "error": " ".join(str(error).split())}
+        tell(spec.name, f"FAILED: {without_name(spec.name, spec.address, result['error'])}")
     result["seconds"] = round(time.monotonic() - start_s, 3)
     return result
 

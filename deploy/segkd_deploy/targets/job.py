@@ -20,7 +20,7 @@ from segkd_deploy.artifact import Artifact
 from segkd_deploy.engine_cache import FOLDER_VARIABLE as ENGINE_FOLDER
 from segkd_deploy.targets.bundle import Part, make_bundle
 from segkd_deploy.targets.session import Say, Session
-from segkd_deploy.targets.spec import TargetSpec
+from segkd_deploy.targets.spec import TargetSpec, without_name
 from segkd_deploy.targets.verdict import check_answer
 
 ARTIFACT = "artifact"
@@ -186,13 +186,32 @@ def _run(session: Session, job: dict[str, Any], timeouts: Timeouts, out: Path, c
         answer = _follow(session, job["id"], log)
         ended = True
         done = check_answer(session.spec.name, session.facts["folder"], job, answer, log.last_line())
-        files = session.fetch(job["id"], out)
     except BaseException as error:
         if not isinstance(error, BackendMissing) or ended:
             _stop(session, job["id"], log, ended)
         raise
+    files = _fetch(session, job["id"], out)
     session.ask("remove", job=job["id"])
     return Outcome(session.facts, done, files, log.content.decode(errors="replace"), copied)
+
+
+def _fetch(session: Session, job: str, out: Path) -> list[Path]:
+    """Bring the evidence here; what cannot be brought stays there, whatever goes wrong: it took long to measure.
+
+    Raises:
+        SegkdError: saying where it lies and how to copy it.
+    """
+    try:
+        return session.fetch(job, out)
+    except (OSError, SegkdError) as error:
+        folder = f"{session.facts['folder']}/jobs/{job}/{OUT}"
+        why = f"{out}: cannot be written ({error.strerror})" if isinstance(error, OSError) else str(error)
+        kind = BackendMissing if isinstance(error, BackendMissing) else SegkdError
+        why = without_name(session.spec.name, session.spec.address, why)
+        raise kind(
+            f"{session.spec.name}: the run ended there, but its evidence did not come back: {why}; it is kept for two "
+            f"weeks: {session.spec.copy_command(folder, 'EVIDENCE')}"
+        ) from error
 
 
 def _start(session: Session, job: dict[str, Any], wait_s: float) -> None:

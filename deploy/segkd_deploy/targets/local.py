@@ -15,6 +15,6 @@ class LocalTransport(Transport):
         """This interpreter."""
         return [sys.executable, "-c", bootstrap(agent_bytes)]
 
-    def explain(self, code: int | None, stderr: str) -> SegkdError:
+    def explain(self, code: int | None, stderr: str, stdout: str = "", *, waited_s: float | None = None) -> SegkdError:
         """What it said last."""
         return BackendMissing(f"{self.spec.name}: the agent did not start: {last_line(stderr)}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 import uuid
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -18,6 +19,9 @@ from segkd_deploy.targets.ssh import SshTransport
 
 RECONNECT_DELAYS_S = (0.5, 1.0, 2.0, 4.0, 8.0)
 _MB = 1e6
+# One request's share of a file: small first, so that a slow line gets it through, and larger while the line is fast.
+_FIRST_BYTES = 1 << 16
+_FAST_S, _SLOW_S = 0.5, 5.0
 
 Say = Callable[[str], None]
 
@@ -47,6 +51,7 @@ class Session:
         self.facts: dict[str, Any] = {}
         self.client = uuid.uuid4().hex
         self._connection: Connection | None = None
+        self._piece_bytes = _FIRST_BYTES
 
     def __enter__(self) -> Session:
         """Connect."""
@@ -114,7 +119,13 @@ class Session:
             )
 
     def fetch(self, job: str, out: Path) -> list[Path]:
-        """Bring the files back that a job wrote, each appearing whole."""
+        """Bring the files back that a job wrote, each appearing whole.
+
+        Raises:
+            BackendMissing: if the connection was lost for good.
+            OSError: if a file cannot be written here.
+            SegkdError: if the device names files that lie outside, or gives less than it said.
+        """
         answer, _ = self.ask("list", job=job)
         paths = []
         for name, size in answer["files"].items():
@@ -135,10 +146,12 @@ class Session:
             while True:
                 self.check_cancel()
                 file.seek(offset)
-                data = file.read(CHUNK_BYTES)
+                data = file.read(self._piece_bytes)
                 last = offset + len(data) >= size
                 header = {"sha": sha, "client": self.client, "offset": offset, "last": last}
+                start_s = time.monotonic()
                 answer, _ = self.ask("put", data, **header)
+                self._piece_bytes = next_piece_bytes(self._piece_bytes, time.monotonic() - start_s)
                 if last and answer["have"] == size:
                     return
                 offset = answer["have"]
@@ -161,3 +174,10 @@ class Session:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+
+def next_piece_bytes(piece_bytes: int, spent_s: float) -> int:
+    """How much the next request carries, after one of ``piece_bytes`` took so long: twice, half or as much."""
+    if spent_s < _FAST_S:
+        return min(CHUNK_BYTES, 2 * piece_bytes)
+    return max(_FIRST_BYTES, piece_bytes // 2) if spent_s > _SLOW_S else piece_bytes

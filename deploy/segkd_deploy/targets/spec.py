@@ -46,6 +46,20 @@ class TargetSpec:
     env: dict[str, str] = field(default_factory=dict, repr=False)
     accept_new_host_key: bool = False
 
+    def copy_command(self, folder: str, out: str) -> str:
+        """What to type to bring a folder of the device here.
+
+        Args:
+            folder: on the device.
+            out: a folder here.
+        """
+        if self.host is None:
+            return f"cp -r {folder} {out}"
+        port = "" if self.port is None else f"-P {self.port} "
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        login = host if self.user is None else f"{self.user}@{host}"
+        return f"scp {port}-r {login}:{folder} {out}"
+
     @property
     def address(self) -> str:
         """How the device is named in messages: ``local`` or ``[user@]host[:port]``."""
@@ -53,6 +67,13 @@ class TargetSpec:
             return LOCAL
         port = "" if self.port is None else f":{self.port}"
         return f"{self.user}@{self.host}{port}" if self.user else f"{self.host}{port}"
+
+
+def without_name(name: str, address: str, text: str) -> str:
+    """A message about a device without the device's name before it, where the line begins with that already."""
+    for start in (f"{name}: ", f"{name} ({address}): "):
+        text = text.removeprefix(start)
+    return text
 
 
 def parse_address(text: str) -> tuple[str | None, str, int | None]:

@@ -9,6 +9,9 @@ from segkd_deploy.targets.spec import TargetSpec
 
 MIN_PYTHON = (3, 10)
 _TOO_OLD = "segkd: too old: Python "
+_EATEN = "segkd: input eaten"
+# The first line of the input; a login script that reads the input takes it away.
+MARK = b"#segkd\n"
 
 
 class Transport(ABC):
@@ -26,12 +29,14 @@ class Transport(ABC):
         """The process to start; it runs the first ``agent_bytes`` of its input as a program."""
 
     @abstractmethod
-    def explain(self, code: int | None, stderr: str) -> SegkdError:
+    def explain(self, code: int | None, stderr: str, stdout: str = "", *, waited_s: float | None = None) -> SegkdError:
         """Why the process ended before the agent answered.
 
         Args:
             code: its exit code.
             stderr: what it wrote.
+            stdout: what it wrote there instead of the agent.
+            waited_s: seconds of silence after which it was ended here; None if it ended by itself.
         """
 
 
@@ -39,6 +44,7 @@ def bootstrap(agent_bytes: int) -> str:
     """The Python program that reads the agent; even Python 2 understands it, to say that it is too old."""
     return (
         f'import sys;sys.version_info<{MIN_PYTHON} and sys.exit("{_TOO_OLD}"+sys.version.split()[0]);'
+        f'sys.stdin.buffer.read({len(MARK)})=={MARK!r} or sys.exit("{_EATEN}");'
         f"exec(sys.stdin.buffer.read({agent_bytes}))"
     )
 
@@ -50,6 +56,11 @@ def explain_python(spec: TargetSpec, code: int | None, stderr: str) -> SegkdErro
         return BackendMissing(
             f"{spec.name}: {spec.python} there is Python {version}, 3.10 is needed; name another as `python:` in "
             "devices.yaml"
+        )
+    if _EATEN in stderr:
+        return SegkdError(
+            f"{spec.name}: something there reads the standard input before segkd can, such as `read` in .bashrc or "
+            ".profile; login scripts must leave it alone where there is no terminal"
         )
     if code in (126, 127):
         return BackendMissing(

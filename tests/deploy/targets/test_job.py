@@ -9,8 +9,8 @@ import pytest
 
 from segkd.errors import BackendMissing, SegkdError
 from segkd_deploy.targets.connection import ConnectionLost
-from segkd_deploy.targets.job import Limits, Step, describe_holder, run_steps
-from segkd_deploy.targets.session import Session, Stopped
+from segkd_deploy.targets.job import Step, Timeouts, describe_holder, run_steps
+from segkd_deploy.targets.session import Session, Stopped, next_piece_bytes
 from segkd_deploy.targets.spec import TargetSpec
 
 
@@ -31,8 +31,10 @@ def test_steps_files_and_environment(spec: TargetSpec, tmp_path: Path) -> None:
     engines = f"{tmp_path}/kept/engines"
     with Session(spec, said.append) as session:
         files = {"in/big": tmp_path / "big"}
-        outcome = run_steps(session, [python("raise SystemExit(1)", 0, 1), python(code)], tmp_path, Limits(), (), files)
-        again = run_steps(session, [python("pass")], tmp_path, Limits(), (), files)
+        outcome = run_steps(
+            session, [python("raise SystemExit(1)", 0, 1), python(code)], tmp_path, Timeouts(), (), files
+        )
+        again = run_steps(session, [python("pass")], tmp_path, Timeouts(), (), files)
     assert [step["rc"] for step in outcome.steps] == [1, 0]
     assert (outcome.copied_bytes, again.copied_bytes) == (2_560_000, 0)
     assert outcome.log == "=== work\n=== work\n7\n" + f"{engines}\n"
@@ -53,7 +55,7 @@ def test_steps_files_and_environment(spec: TargetSpec, tmp_path: Path) -> None:
 )
 def test_steps_that_fail(spec: TargetSpec, tmp_path: Path, code: str, error: type[SegkdError], message: str) -> None:
     with Session(spec) as session, pytest.raises(error, match=message) as caught:
-        run_steps(session, [python(code), python("print('never')")], tmp_path, Limits())
+        run_steps(session, [python(code), python("print('never')")], tmp_path, Timeouts())
     assert caught.value.exit_code == error.exit_code
     assert list((tmp_path / "kept" / "jobs").iterdir()) == []
 
@@ -85,7 +87,7 @@ def test_answers_that_are_lost_are_asked_for_again(
         monkeypatch.setattr(session, "_connect", losing)
         session._disconnect()
         step = python("import shutil; print('once'); shutil.copy('in', 'out/back')")
-        outcome = run_steps(session, [step], tmp_path / "out", Limits(), (), {"in": tmp_path / "in"})
+        outcome = run_steps(session, [step], tmp_path / "out", Timeouts(), (), {"in": tmp_path / "in"})
     assert {"missing", "put", "start", "poll", "list", "get", "remove", "state"} <= lost
     assert outcome.log == "=== work\nonce\n"
     assert (tmp_path / "out" / "back").read_bytes() == (tmp_path / "in").read_bytes()
@@ -115,8 +117,39 @@ def test_stopping_while_it_runs(spec: TargetSpec, tmp_path: Path) -> None:
             cancel.set()
 
     with Session(spec, say, cancel) as session, pytest.raises(Stopped):
-        run_steps(session, [python("import time; print('on'); time.sleep(60)")], tmp_path, Limits())
+        run_steps(session, [python("import time; print('on'); time.sleep(60)")], tmp_path, Timeouts())
     assert list((tmp_path / "kept" / "jobs").iterdir()) == []
+
+
+def test_evidence_that_cannot_be_written_here_stays_there(spec: TargetSpec, tmp_path: Path) -> None:
+    (tmp_path / "out").touch()
+    step = python("import pathlib; pathlib.Path('out/bench.json').write_text('measured for an hour')")
+    with Session(spec) as session, pytest.raises(SegkdError, match="its evidence did not come back: ") as caught:
+        run_steps(session, [step], tmp_path / "out" / "here", Timeouts())
+    (job,) = (tmp_path / "kept" / "jobs").iterdir()
+    assert (job / "out" / "bench.json").read_text() == "measured for an hour"
+    assert str(caught.value).endswith(f"it is kept for two weeks: cp -r {job}/out EVIDENCE")
+    assert "cannot be written (Not a directory)" in str(caught.value)
+
+
+def test_evidence_stays_there_when_the_line_is_lost_at_the_end(
+    spec: TargetSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lost(job: str, out: Path) -> list[Path]:
+        raise BackendMissing("here: the connection was lost")
+
+    with Session(spec) as session:
+        monkeypatch.setattr(session, "fetch", lost)
+        with pytest.raises(BackendMissing, match=r"^here: the run ended there, .* back: the connection was lost; it"):
+            run_steps(session, [python("open('out/a', 'w').close()")], tmp_path / "out", Timeouts())
+    (job,) = (tmp_path / "kept" / "jobs").iterdir()
+    assert (job / "out" / "a").is_file()
+
+
+def test_requests_grow_while_the_line_is_fast() -> None:
+    assert next_piece_bytes(1 << 16, 0.1) == 1 << 17 and next_piece_bytes(1 << 20, 0.1) == 1 << 20
+    assert next_piece_bytes(1 << 20, 2.0) == 1 << 20
+    assert next_piece_bytes(1 << 20, 9.0) == 1 << 19 and next_piece_bytes(1 << 16, 9.0) == 1 << 16
 
 
 def test_folder_that_cannot_be_used(tmp_path: Path) -> None:

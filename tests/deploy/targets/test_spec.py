@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from segkd.errors import SegkdError
-from segkd_deploy.targets.spec import TargetSpec, parse_url
+from segkd_deploy.targets.spec import TargetSpec, parse_url, without_name
 
 
 @pytest.mark.parametrize(
@@ -47,3 +47,17 @@ def test_what_is_no_address_never_reaches_ssh(text: str) -> None:
 
 def test_the_environment_is_not_shown() -> None:
     assert "hunter2" not in repr(TargetSpec("orin", host="orin", env={"TOKEN": "hunter2"}))
+
+
+def test_a_name_is_said_once() -> None:
+    assert without_name("dev", "me@dev:22", "dev (me@dev:22): no key") == "no key"
+    assert without_name("dev", "me@dev:22", "dev: no key") == "no key"
+    assert without_name("dev", "dev", "device: no key") == "device: no key"
+
+
+def test_how_a_folder_is_brought_here() -> None:
+    assert TargetSpec("dev", host="10.0.0.4", user="me", port=2222).copy_command("/a", "b") == (
+        "scp -P 2222 -r me@10.0.0.4:/a b"
+    )
+    assert TargetSpec("dev", host="fe80::1").copy_command("/a", "b") == "scp -r [fe80::1]:/a b"
+    assert TargetSpec("local").copy_command("/a", "b") == "cp -r /a b"

@@ -10,7 +10,7 @@ import pytest
 from segkd.errors import BackendMissing
 from segkd_deploy.targets.spec import TargetSpec
 from segkd_deploy.targets.ssh import SshTransport
-from segkd_deploy.targets.transport import bootstrap
+from segkd_deploy.targets.transport import MARK, bootstrap
 
 SPEC = TargetSpec("orin", host="10.0.0.4", user="nvidia", port=2222, env={"TOKEN": "hunter2"})
 
@@ -53,8 +53,10 @@ def test_the_shell_there_sees_one_interpreter(python: str, word: str) -> None:
 def test_bootstrap_runs_exactly_the_agent() -> None:
     program = b"import sys; print(sys.stdin.buffer.read())"
     command = [sys.executable, "-c", bootstrap(len(program))]
-    done = subprocess.run(command, input=program + b"rest", capture_output=True, check=True)
+    done = subprocess.run(command, input=MARK + program + b"rest", capture_output=True, check=True)
     assert done.stdout == b"b'rest'\n"
+    eaten = subprocess.run(command, input=program + b"rest", capture_output=True, text=False, check=False)
+    assert eaten.returncode == 1 and eaten.stdout == b"" and len(eaten.stderr.splitlines()) == 1
 
 
 @pytest.mark.parametrize(

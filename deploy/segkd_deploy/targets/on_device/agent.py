@@ -215,7 +215,8 @@ class Agent:
         return holder
 
     def _write(self, path: Path, content: bytes) -> None:
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        # No process number: in containers every agent has the same.
+        temporary = path.with_name(f".{path.name}.{os.urandom(8).hex()}.tmp")
         try:
             temporary.write_bytes(content)
             temporary.replace(path)
