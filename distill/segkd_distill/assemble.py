@@ -127,7 +127,7 @@ def resolve_recipe(recipe: Recipe) -> Recipe:
         if section["model"] is not None:
             section["model"] = absolute_model(section["model"])
     for section, key in ((teacher, "weights"), (student, "weights"), (student, "backbone_weights")):
-        if section[key] is not None and Path(section[key]).expanduser().exists():
+        if section[key] is not None and Path(section[key].partition("#")[0]).expanduser().exists():
             section[key] = str(Path(section[key]).expanduser().absolute())
     if data["cache"] is not None:
         data["cache"] = str(Path(data["cache"]).expanduser().absolute())

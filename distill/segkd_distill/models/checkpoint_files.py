@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,13 +15,7 @@ from torch import Tensor
 
 from segkd.errors import SegkdError
 from segkd.files import write_atomic
-
-# Where training programs put the state dict inside a checkpoint, in the order of preference.
-WRAPPERS = ("state_dict", "model", "state_dict_ema")
-# Prefixes that wrappers (DDP, torch.compile, mmrazor, ...) put before every parameter's name.
-PREFIXES = ("module.", "_orig_mod.", "model.", "student.", "architecture.")
-# Names that lie beside a network in a checkpoint and are no part of it.
-STRANGERS = ("teacher.", "distiller.", "data_preprocessor.", "loss_decode", "decode_head.loss_decode")
+from segkd_distill.models.checkpoint_wrappings import find_network, find_state_dict
 
 
 class Inert:
@@ -36,6 +31,9 @@ class Inert:
     def __setstate__(self, state: Any) -> None:
         """Forget the state."""
 
+    def __setitem__(self, key: Any, value: Any) -> None:
+        """Forget an entry."""
+
 
 # What published checkpoints hold beside tensors and plain values: scores as numpy numbers (AttnFD), training options
 # (timm), open-mmlab 1.x's log buffers, which refer to their own methods through getattr. None of these is imported or
@@ -46,6 +44,17 @@ HARMLESS = (
     "numpy.ndarray",
     *(f"numpy.dtypes.{name}DType" for name in ("Float64", "Float32", "Int64", "Int32", "Bool", "UInt8")),
     "argparse.Namespace",
+    "pathlib.PosixPath",
+    "pathlib._local.PosixPath",
+    *(
+        f"{package}.AttributeDict"
+        for package in (
+            "pytorch_lightning.utilities.parsing",
+            "lightning_fabric.utilities.data",
+            "lightning.fabric.utilities.data",
+            "lightning.pytorch.utilities.parsing",
+        )
+    ),
     "mmengine.logging.history_buffer.HistoryBuffer",
     "builtins.getattr",
 )
@@ -58,10 +67,14 @@ class CheckpointFile:
     Attributes:
         tensors: name -> tensor on the CPU, unwrapped, the names as they are in the file.
         meta: the plain values beside the state dict (open-mmlab's ``meta``); empty where there are none.
+        notes: which of several state dicts was taken, one sentence each.
+        prefix: the part of the names that was asked for behind ``#``; None if none was.
     """
 
     tensors: dict[str, Tensor]
     meta: dict[str, Any]
+    notes: tuple[str, ...] = ()
+    prefix: str | None = None
 
 
 def read_file(path: Path | str) -> CheckpointFile:
@@ -75,17 +88,40 @@ def read_file(path: Path | str) -> CheckpointFile:
         SegkdError: if the file is not there, is no checkpoint, holds more than tensors and what is known to be
             harmless, or no tensor.
     """
-    path = Path(path).expanduser()
+    path, key = split_key(path)
     if path.is_dir():
         raise SegkdError(f"{path} is a folder; expected a weights file (.safetensors, .pth or .pt)")
     if not path.is_file():
         raise SegkdError(f"no weights file {path}")
     content = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
-    tensors = unwrap(content)
-    if not tensors:
-        raise SegkdError(f"{path} holds no tensors; expected the state dict of a network")
+    try:
+        found = find_state_dict(content, key)
+    except SegkdError as error:
+        raise SegkdError(f"{path} {error}") from error
+    if not found.tensors:
+        keys = f" (it has the keys {_keys_of(content)})" if isinstance(content, Mapping) else ""
+        raise SegkdError(f"{path} holds no tensors; expected the state dict of a network{keys}")
+    notes = ()
+    if found.others:
+        listed = ", ".join(found.others)
+        notes = (
+            f"several state dicts: {found.key or 'the file itself'} is taken, not {listed} (FILE#KEY takes another)",
+        )
     meta = content.get("meta") if isinstance(content, Mapping) else None
-    return CheckpointFile(tensors, dict(meta) if isinstance(meta, Mapping) else {})
+    prefix = key if key is not None and key != found.key else None
+    return CheckpointFile(found.tensors, dict(meta) if isinstance(meta, Mapping) else {}, notes, prefix)
+
+
+def split_key(path: Path | str) -> tuple[Path, str | None]:
+    """A file and the key behind ``#`` that says which of its state dicts is meant."""
+    whole = Path(path).expanduser()
+    before, mark, key = str(whole).rpartition("#")
+    return (whole, None) if whole.exists() or not mark or not Path(before).exists() else (Path(before), key)
+
+
+def _keys_of(content: Mapping[Any, Any]) -> str:
+    keys = [str(key) for key in content]
+    return ", ".join(keys[:8]) + (", ..." if len(keys) > 8 else "")
 
 
 def load_tensors(path: Path | str) -> dict[str, Tensor]:
@@ -94,7 +130,8 @@ def load_tensors(path: Path | str) -> dict[str, Tensor]:
     Raises:
         SegkdError: as :func:`read_file`.
     """
-    tensors = strip_prefixes(read_file(path).tensors)
+    file = read_file(path)
+    tensors = find_network(file.tensors, file.prefix).tensors
     if not tensors:
         raise SegkdError(f"{path} holds no tensors of a network; expected its state dict")
     return tensors
@@ -112,6 +149,11 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
 
 
 def _read_torch(path: Path) -> Any:
+    if _is_torchscript(path):
+        raise SegkdError(
+            f"{path} is a TorchScript program, which is code: save the weights alone, "
+            "torch.save(torch.jit.load(FILE).state_dict(), NEW), where its origin is trusted"
+        )
     try:
         with warnings.catch_warnings(), torch.serialization.safe_globals([(Inert, name) for name in HARMLESS]):
             warnings.simplefilter("ignore", UserWarning)
@@ -133,25 +175,12 @@ def _read_torch(path: Path) -> Any:
         ) from error
 
 
-def unwrap(content: Any) -> dict[str, Tensor]:
-    """The state dict inside a checkpoint: under a usual key, or the checkpoint itself; only its tensors."""
-    while isinstance(content, Mapping):
-        inner = next((content[key] for key in WRAPPERS if isinstance(content.get(key), Mapping)), None)
-        if inner is None:
-            return {str(key): value for key, value in content.items() if isinstance(value, Tensor)}
-        content = inner
-    return {}
-
-
-def strip_prefixes(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Take off, repeatedly, a prefix that all names have, and drop what is known to lie beside a network."""
-    current = dict(tensors)
-    while True:
-        own = {name: tensor for name, tensor in current.items() if not name.startswith(STRANGERS)}
-        prefix = next((p for p in PREFIXES if own and all(name.startswith(p) for name in own)), None)
-        if prefix is None:
-            return own
-        current = {name[len(prefix) :]: tensor for name, tensor in own.items()}
+def _is_torchscript(path: Path) -> bool:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return any(name.endswith("/constants.pkl") for name in archive.namelist())
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
+        return False
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +11,12 @@ from torch import Tensor
 
 from segkd.errors import SegkdError
 from segkd.files import read_json
-from segkd_distill.models.checkpoint_files import CheckpointFile, read_file, strip_prefixes
+from segkd_distill.models.checkpoint_files import CheckpointFile, read_file
 from segkd_distill.models.checkpoint_formats import detect
 from segkd_distill.models.checkpoint_formats.base import Normalisation
 from segkd_distill.models.checkpoint_formats.openmmlab import meta_normalisation, preprocessor_normalisation
 from segkd_distill.models.checkpoint_formats.timm import config_normalisation
+from segkd_distill.models.checkpoint_wrappings import NetworkTensors, find_network
 from segkd_distill.models.weights_table import find_weights
 
 CLASSIFIER = "decode_head.conv_seg.weight"
@@ -65,13 +66,25 @@ def read_checkpoint(path: Path | str) -> Checkpoint:
     if found.is_dir() and (found / RUN_WEIGHTS).is_file():
         found = found / RUN_WEIGHTS
     file = read_file(found)
-    own = strip_prefixes(file.tensors)
+    network = find_network(file.tensors, file.prefix)
+    own = network.tensors
     if not own:
         raise SegkdError(f"{found} holds no tensors of a network; expected its state dict")
     card = _run_card(found)
     if card is not None:
         return _from_run(found, own, card)
-    return _from_elsewhere(found, file, own)
+    checkpoint = _from_elsewhere(found, file, own)
+    notes = (*file.notes, *_wrapping_notes(network), *checkpoint.notes)
+    return replace(checkpoint, dropped=(*checkpoint.dropped, *network.left_out), notes=notes)
+
+
+def _wrapping_notes(network: NetworkTensors) -> tuple[str, ...]:
+    """What a user should know of where the network lay."""
+    if not network.prefix:
+        return ()
+    others = f", not {', '.join(network.others)} (FILE#PREFIX takes another)" if network.others else ""
+    left = f"; {len(network.left_out)} other tensors are left out" if network.left_out else ""
+    return (f"the network under {network.prefix} is taken{others}{left}",)
 
 
 def _from_run(path: Path, own: dict[str, Tensor], card: Mapping[str, Any]) -> Checkpoint:

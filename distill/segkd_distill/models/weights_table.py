@@ -135,7 +135,7 @@ def find_weights(path_or_name: Path | str) -> Path:
         SegkdError: for a name that was not fetched, or that is neither a path nor near enough to be one.
     """
     path = Path(path_or_name).expanduser()
-    if path.exists():
+    if path.exists() or ("#" in str(path) and Path(str(path).rpartition("#")[0]).is_file()):
         return path
     text = str(path_or_name)
     if text in WEIGHTS:

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from segkd.errors import SegkdError
-from segkd_distill.models.checkpoint_files import Inert, load_tensors, read_file, save_tensors, strip_prefixes, unwrap
+from segkd_distill.models.checkpoint_files import Inert, load_tensors, read_file, save_tensors
+from segkd_distill.models.checkpoint_wrappings import strip_prefixes
 from segkd_distill.models.segmenter import Segmenter
 from segkd_distill.models.zoo import ModelConfig, build_model
 
@@ -156,13 +157,6 @@ class TestLoadTensors:
 
 
 class TestNames:
-    def test_unwrap(self) -> None:
-        a = torch.zeros(1)
-        assert unwrap({"a": a, "epoch": 1}) == {"a": a}
-        assert unwrap({"state_dict": {"a": a}, "model": {"b": a}}) == {"a": a}
-        assert unwrap({"model": {"state_dict": {"a": a}}, "optimizer": {}}) == {"a": a}
-        assert unwrap(a) == {}
-
     @pytest.mark.parametrize(
         "prefix", ["", "module.", "_orig_mod.", "module._orig_mod.", "model.", "student.", "architecture.model."]
     )

@@ -30,7 +30,8 @@ from torch import Tensor, nn
 from segkd.errors import SegkdError, unknown_name
 from segkd.users_code import users_error
 from segkd_distill.models.adapters.logits import LogitsNetwork
-from segkd_distill.models.checkpoint_files import read_file, strip_prefixes
+from segkd_distill.models.checkpoint_files import read_file
+from segkd_distill.models.checkpoint_wrappings import tensors_of
 from segkd_distill.models.checkpoints import load_into
 from segkd_distill.models.network import Network
 from segkd_distill.models.sources import Teacher
@@ -61,10 +62,7 @@ def open_teacher(place: str, weights: str | Path | None, num_classes: int) -> Te
         )
     module.eval()
     if weights is not None:
-        tensors = read_file(weights).tensors
-        if not tensors.keys() & module.state_dict().keys():
-            tensors = strip_prefixes(tensors)
-        load_into(module, tensors)
+        load_into(module, tensors_of(read_file(weights).tensors, module.state_dict()))
     class_names = _class_names(module, called)
     network = module if isinstance(module, Network) else UserModule(module, called)
     if class_names is not None and len(class_names) != network.num_classes:
