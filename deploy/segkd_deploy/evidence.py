@@ -9,10 +9,22 @@ from typing import Any
 
 from segkd.errors import SegkdError
 from segkd.files import read_json, write_json
+from segkd.written_files import Bench, Parity, Part, check_content, require_key
 from segkd_deploy.artifact import Artifact
 
 SCHEMA = 1
 PARITY_FILE = "parity.json"
+# What gates and model card read; everything else may be missing.
+PARITY_NEEDS = ("artifact", "created", "host.model?")
+VARIANT_NEEDS = (
+    *("sha256", "agreement", "frames", "flips.total", "flips.interior", "boundary_width_px", "runtime.provider?"),
+    *("miou.source?", "miou.graph?", "miou.delta?", "logits_finite?"),
+)
+BENCH_NEEDS = (
+    *("artifact.bytes", "created", "device.model?", "latency_ms.p50", "latency_ms.p99", "latency_ms.max"),
+    *("runtime.name?", "runtime.version?", "runtime.provider?", "runtime.threads?", "memory.rss_peak?"),
+    *("method.iterations", "method.batch", "method.settings.preset", "load.total_ms", "valid", "warnings"),
+)
 
 
 def bench_path(artifact: Artifact, variant: str) -> Path:
@@ -56,26 +68,29 @@ def load_evidence(artifact: Artifact, variants: Sequence[str]) -> Evidence:
             which command makes it.
     """
     parity_path = artifact.folder / PARITY_FILE
-    parity = _read(parity_path, f"segkd validate {artifact.folder}")
+    parity = _read(parity_path, f"segkd validate {artifact.folder}", Parity, PARITY_NEEDS)
     benches = {}
     for variant in variants:
         path = bench_path(artifact, variant)
         command = f"segkd bench {artifact.folder} --variant {variant}"
-        benches[variant] = _read(path, command)
+        benches[variant] = _read(path, command, Bench, BENCH_NEEDS)
         part = _part(parity, parity_path, ("variants", variant), f"segkd validate {artifact.folder}")
+        for key in VARIANT_NEEDS:
+            advice = f"make it again with `segkd validate {artifact.folder}`"
+            require_key(part, f"{parity_path}: variants.{variant}", key.split("."), advice)
         _check_fresh(artifact, variant, parity, part, parity_path, f"segkd validate {artifact.folder}")
         measured = _part(benches[variant], path, ("artifact",), command)
         _check_fresh(artifact, variant, benches[variant], measured, path, command)
     return Evidence(parity, benches, [parity_path, *(bench_path(artifact, variant) for variant in variants)])
 
 
-def _read(path: Path, command: str) -> dict[str, Any]:
+def _read(path: Path, command: str, model: type[Part], needs: Sequence[str]) -> dict[str, Any]:
     if not path.is_file():
         raise SegkdError(f"{path} is missing; make it with `{command}`")
     content = read_json(path)
     if not isinstance(content, dict) or content.get("schema") != SCHEMA:
         raise SegkdError(f"{path} is no evidence of schema {SCHEMA}; make it again with `{command}`")
-    return content
+    return check_content(content, str(path), model, f"make it again with `{command}`", needs)
 
 
 def _part(content: dict[str, Any], path: Path, keys: tuple[str, ...], command: str) -> dict[str, Any]:

@@ -9,10 +9,10 @@ from pathlib import Path
 from segkd.data.base import LabelSpace
 from segkd.errors import SegkdError
 from segkd.evaluation.predictor import Inference, Predictor
-from segkd.files import read_json
 from segkd.manifest import FILE_NAME as MANIFEST
 from segkd.recipe import load_recipe
 from segkd.recipe_names import FOREIGN_MODELS
+from segkd.written_files import ModelCard, read_checked
 
 # Kind -> `module:function` that takes a Request and gives a Predictor.
 EVAL_SOURCES: dict[str, str] = {
@@ -95,10 +95,7 @@ def default_crop(source: str) -> tuple[int, int]:
     card = Path(source).expanduser() / _RUN_CARD
     if not card.is_file():
         raise SegkdError("--mode slide needs the size of its window: give --crop HxW")
-    try:
-        height_px, width_px = (int(value) for value in read_json(card)["imgsz"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise SegkdError(f"{card}: imgsz is missing or malformed; give --crop HxW") from error
+    height_px, width_px = read_checked(card, ModelCard, "give --crop HxW", ("imgsz",))["imgsz"]
     return height_px, width_px
 
 

@@ -18,9 +18,11 @@ from segkd.report.content import RGB, Headline, Panel, PictureRow, Pictures, Rep
 from segkd.report.evidence_files import latency, parity_gates, parity_rows, release_gates
 from segkd.report.published_numbers import published_tables
 from segkd.report.run_files import RunFiles, charts, class_table, headline, is_run_folder, read_run_files
+from segkd.written_files import Bench, Parity, Part, ReleaseRecord, read_checked
 
 SUMMARY, MANIFEST, PARITY, BENCH = "summary.json", "manifest.json", "parity.json", "bench.json"
 MAX_REFERENCE_ROWS = 6
+EVIDENCE: dict[str, type[Part]] = {"parity": Parity, "bench": Bench, "release": ReleaseRecord}
 
 # Parts of a summary and its pictures -> what the report calls them, in the order of the columns.
 RUNS: dict[str, str] = {"student": "student alone", "distilled": "distilled", "teacher": "teacher"}
@@ -84,8 +86,14 @@ def _from_artifact(folder: Path) -> ReportData:
         PictureRow(f"reference {index}", [Panel(caption, array[index]) for caption, array in arrays.items()])
         for index in _spread(frames, MAX_REFERENCE_ROWS)
     ]
-    parity = read_object(folder / PARITY) if (folder / PARITY).is_file() else {}
-    bench = read_object(folder / BENCH) if (folder / BENCH).is_file() else {}
+    parity = (
+        read_checked(folder / PARITY, Parity, "make it again with `segkd validate`")
+        if (folder / PARITY).is_file()
+        else {}
+    )
+    bench = (
+        read_checked(folder / BENCH, Bench, "make it again with `segkd bench`") if (folder / BENCH).is_file() else {}
+    )
     return ReportData(
         title=f"Artifact {folder.resolve().name}",
         subtitle=_subtitle(),
@@ -101,7 +109,7 @@ def _from_summary(folder: Path, summary: Any) -> ReportData:
         raise SegkdError(f"{folder / SUMMARY}: expected an object, got {type(summary).__name__}")
     runs = [read_run_files(folder / path, RUNS[key]) for key, path in _run_paths(summary).items()]
     headlines = [headline(run) for run in runs]
-    parity, bench, release = (_evidence(folder, summary.get(key)) for key in ("parity", "bench", "release"))
+    parity, bench, release = (_evidence(folder, summary.get(key), model) for key, model in EVIDENCE.items())
     return ReportData(
         title=str(summary.get("title") or "From teacher to device"),
         subtitle=_subtitle(),
@@ -124,12 +132,12 @@ def _run_paths(summary: Mapping[str, Any]) -> dict[str, str]:
     return {key: str(path) for key, path in paths.items() if path}
 
 
-def _evidence(folder: Path, entry: Any) -> dict[str, Any]:
+def _evidence(folder: Path, entry: Any, model: type[Part]) -> dict[str, Any]:
     """A file that the summary names, as text or as ``{"file": path}``."""
     path = entry.get("file") if isinstance(entry, dict) else entry
     if not path:
         return {}
-    return read_object(folder / str(path))
+    return read_checked(folder / str(path), model, "make it again")
 
 
 def _verdict(headlines: list[Headline]) -> str:

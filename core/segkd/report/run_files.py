@@ -9,7 +9,8 @@ from typing import Any
 from segkd.data.base import LabelSpace
 from segkd.errors import SegkdError
 from segkd.report.content import Chart, ClassTable, Headline, Series
-from segkd.small_files import JSON_BYTES, one_line, parse_json, read_object, read_text
+from segkd.small_files import JSON_BYTES, one_line, parse_json, read_text
+from segkd.written_files import ModelCard, RunRecord, read_checked
 
 METRICS, RECORD, CARD = "metrics.jsonl", "run.json", "model.json"
 
@@ -48,12 +49,12 @@ def read_run_files(folder: Path, name: str | None = None) -> RunFiles:
     """
     if not is_run_folder(folder):
         raise SegkdError(f"{folder} is no run folder: it has neither {RECORD} nor {METRICS}")
-    record = read_object(folder / RECORD) if (folder / RECORD).is_file() else {}
+    record = read_checked(folder / RECORD, RunRecord, "train the run again") if (folder / RECORD).is_file() else {}
     metrics = read_metrics(folder / METRICS) if (folder / METRICS).is_file() else []
     labels = None
     if (folder / CARD).is_file():
         try:
-            labels = LabelSpace.from_dict(read_object(folder / CARD)["label_space"])
+            labels = LabelSpace.from_dict(read_checked(folder / CARD, ModelCard, "train the run again")["label_space"])
         except (KeyError, TypeError, ValueError) as error:
             raise SegkdError(f"{folder / CARD}: no valid label space ({error!r}); train the run again") from error
     return RunFiles(name or folder.resolve().name, record, metrics, labels)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from segkd.errors import SegkdError
-from segkd.files import read_json
+from segkd.written_files import Parity, read_checked
 from segkd_deploy.artifact import Artifact, open_artifact
 from segkd_deploy.compare.entry import Accuracy, Condition, Entry, Measured
 from segkd_deploy.compare.run_entry import run_entry
@@ -207,7 +207,4 @@ def _read_parity(folder: Path) -> dict[str, Any] | None:
     path = folder / PARITY_FILE
     if not path.is_file():
         return None
-    content = read_json(path)
-    if not isinstance(content, dict) or not isinstance(content.get("variants"), dict):
-        raise SegkdError(f"{path}: expected what `segkd validate` writes; make it again")
-    return content
+    return read_checked(path, Parity, "make it again with `segkd validate`", ("variants",))

@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from segkd.errors import SegkdError
-from segkd.files import read_json
 from segkd.report.run_files import CARD, METRICS, RECORD, read_metrics
+from segkd.written_files import ModelCard, RunRecord, read_checked
 from segkd.yaml_lines import read_yaml_file
 from segkd_deploy.compare.entry import Accuracy, Entry
 
@@ -20,8 +19,8 @@ def run_entry(folder: Path, label: str) -> Entry:
     Raises:
         SegkdError: if one of its files is damaged.
     """
-    record = _object(folder / RECORD) if (folder / RECORD).is_file() else {}
-    card = _object(folder / CARD) if (folder / CARD).is_file() else {}
+    record = read_checked(folder / RECORD, RunRecord, "train the run again") if (folder / RECORD).is_file() else {}
+    card = read_checked(folder / CARD, ModelCard, "train the run again") if (folder / CARD).is_file() else {}
     weights = folder / WEIGHTS
     size = card.get("imgsz")
     names = (card.get("label_space") or {}).get("names")
@@ -38,13 +37,6 @@ def run_entry(folder: Path, label: str) -> Entry:
         problems=tuple(_problems(folder, record)),
         notes=(f"{skipped} samples skipped in training",) if skipped else (),
     )
-
-
-def _object(path: Path) -> dict[str, Any]:
-    content = read_json(path)
-    if not isinstance(content, dict):
-        raise SegkdError(f"{path}: expected an object, got {type(content).__name__}")
-    return content
 
 
 def _problems(folder: Path, record: dict[str, Any]) -> list[str]:

@@ -11,6 +11,7 @@ from segkd.errors import SegkdError
 from segkd.files import read_json, read_object
 from segkd.manifest import FILE_NAME as MANIFEST
 from segkd.report.run_files import is_run_folder
+from segkd.written_files import Bench, check_content
 from segkd_deploy.evidence import PARITY_FILE
 
 REPORT_FILE = "report.json"
@@ -59,11 +60,11 @@ def read_bench(path: Path) -> dict[str, Any] | None:
     """The content of a measurement; None if the file is something else, as a sweep's.
 
     Raises:
-        SegkdError: if it is not JSON.
+        SegkdError: if it is not JSON, or a key holds another type than `segkd bench` writes.
     """
     content = read_json(path)
-    if isinstance(content, dict) and isinstance(content.get("latency_ms"), dict) and "artifact" in content:
-        return content
+    if isinstance(content, dict) and "latency_ms" in content and "artifact" in content:
+        return check_content(content, str(path), Bench, "measure again with `segkd bench`", ("latency_ms", "artifact"))
     return None
 
 

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from segkd.errors import GateFailed, SegkdError
-from segkd.files import read_object
 from segkd.small_files import listed, one_line
+from segkd.written_files import ReleaseRecord, read_checked
 from segkd_deploy.release.archive import BundleArchive
 from segkd_deploy.release.bundle import Release, prepare_release
 from segkd_deploy.release.checksums import FILE_NAME, SUMS_BYTES, verify_hashes
@@ -59,10 +59,8 @@ def verify_release(bundle: Path) -> dict[str, str]:
 def _check_content(folder: Path, bundle: Path) -> None:
     """Make the release again from the bundle's own files, and compare."""
     try:
-        record = read_object(folder / RECORD)
-        name, version = record.get("name"), record.get("version")
-        if not isinstance(name, str) or not isinstance(version, str):
-            raise SegkdError(f"{RECORD}: name, version: expected text")
+        record = read_checked(folder / RECORD, ReleaseRecord, "fetch it again", ("name", "version", "gates", "passed"))
+        name, version = record["name"], record["version"]
         again = prepare_release(folder, folder / GATES, name, version)
     except SegkdError as error:
         words = str(error).replace(f"{folder}/", "").replace(str(folder), str(bundle))
@@ -92,13 +90,11 @@ def _differences(record: Mapping[str, Any], again: Release) -> list[str]:
         for gate in part.get("gates") or []
         if variant in again.evidence.benches and not gate.get("passed")
     ]
-    return problems + _gate_differences(record.get("gates"), again)
+    return problems + _gate_differences(record["gates"], again)
 
 
-def _gate_differences(rows: Any, again: Release) -> list[str]:
+def _gate_differences(rows: list[dict[str, Any]], again: Release) -> list[str]:
     """Recorded gates against those that the evidence gives now."""
-    if not isinstance(rows, list) or not rows or not all(isinstance(row, dict) for row in rows):
-        return [f"{RECORD}: gates: expected a list of gates"]
     now = {(row["variant"], row["name"]): row for row in again.record["gates"]}
     problems = []
     for row in rows:

@@ -58,7 +58,7 @@ def test_what_a_run_says_of_itself(tmp_path: Path) -> None:
     (tmp_path / "model.json").write_text('{"imgsz": [64]}')
     with pytest.raises(SegkdError, match="names no validation data"):
         default_data(str(tmp_path))
-    with pytest.raises(SegkdError, match="imgsz is missing or malformed"):
+    with pytest.raises(SegkdError, match=r"model\.json: imgsz: .*give --crop HxW"):
         default_crop(str(tmp_path))
     (tmp_path / "recipe.yaml").write_text("schema: 1\ndata: {val: 'folder:/x'}\n")
     (tmp_path / "model.json").write_text('{"imgsz": [64, 128]}')
