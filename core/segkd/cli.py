@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 
 import click
+
+from segkd.stopping import ends_cleanly
 
 COMMANDS: dict[str, str] = {
     "quickstart": "segkd.commands.quickstart:quickstart",
@@ -54,6 +57,8 @@ SUMMARIES: dict[str, str] = {
     "doctor": "Show what this machine has.",
 }
 
+# Set by a shell that asks click what could follow.
+COMPLETION = "_SEGKD_COMPLETE"
 CONTEXT_SETTINGS = {"help_option_names": ["-h", "--help"]}
 
 
@@ -90,25 +95,39 @@ class LazyGroup(click.Group):
 
 @click.group(cls=LazyGroup, context_settings=CONTEXT_SETTINGS)
 @click.version_option(package_name="segkd", message="segkd %(version)s")
-@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error; may stand anywhere.")
 @click.pass_context
 def cli(ctx: click.Context, debug: bool) -> None:
     """Distil, export, validate, benchmark and release segmentation models.
 
-    Exit codes: 0 done, 1 a gate failed, 2 something must be changed, 3 a backend or device is missing.
+    Exit codes: 0 done, 1 a gate failed, 2 something must be changed, 3 a backend or device is missing, 70 a bug, 130
+    and 143 stopped by Ctrl-C and SIGTERM.
     """
     ctx.obj = {"debug": debug}
 
 
-def main(args: list[str] | None = None) -> None:
-    """Run the command line; a SegkdError becomes one line and its exit code."""
-    arguments = list(sys.argv[1:] if args is None else args)
-    try:
-        cli.main(arguments, prog_name="segkd")
-    except Exception as error:
-        from segkd.errors import SegkdError
+def run(arguments: list[str]) -> None:
+    """Run one command in this process and leave its exceptions as they are.
 
-        if not isinstance(error, SegkdError) or "--debug" in arguments:
-            raise
-        click.echo(f"segkd: {' '.join(str(error).split())}", err=True)
-        sys.exit(error.exit_code)
+    Not click's ``main``, which answers Ctrl-C and closed pipes with 1, the exit code of a failed gate.
+    """
+    with cli.make_context("segkd", list(arguments)) as context:
+        cli.invoke(context)
+
+
+def main(args: list[str] | None = None) -> None:
+    """Run the command line; whatever is raised becomes one line and an exit code (see :mod:`segkd.ending`)."""
+    given = list(sys.argv[1:] if args is None else args)
+    debug = "--debug" in given
+    arguments = [word for word in given if word != "--debug"]
+    try:
+        with ends_cleanly():
+            if COMPLETION in os.environ:
+                cli.main(arguments, prog_name="segkd")
+            run(arguments)
+            sys.stdout.flush()
+    except (Exception, KeyboardInterrupt) as error:
+        from segkd.ending import finish
+
+        sys.exit(finish(error, debug))
+    sys.exit(0)

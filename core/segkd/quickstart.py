@@ -59,13 +59,13 @@ class Chain:
 
     def run(self, *words: str) -> None:
         """Run one segkd command in this process; its errors end the quickstart."""
-        from segkd.cli import cli
+        from segkd.cli import run
 
         command = shlex.join(["segkd", *words])
         click.secho(f"\n$ {command}", bold=True, err=True)
         start_s = time.perf_counter()
         try:
-            cli.main(list(words), prog_name="segkd", standalone_mode=False)
+            run(list(words))
         finally:
             seconds = time.perf_counter() - start_s
             click.echo(f"  {seconds:.1f} s", err=True)
