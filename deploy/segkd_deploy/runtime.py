@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import time
@@ -15,12 +16,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segkd.errors import BackendMissing, MissingExtra, SegkdError
+from segkd.small_files import one_line
 from segkd_deploy.artifact import Artifact, open_artifact
 from segkd_deploy.evaluate import crop_content, frame_of, label_frames, resize_frame, resize_labels
 from segkd_deploy.runners import Runner, default_provider, open_runner
+from segkd_deploy.runners.base import ProviderMissing
 from segkd_deploy.runtime_choice import Candidate, candidates, choose_variant
 
 UNKNOWN_COLOUR = (255, 0, 255)
+_NOT_INSTALLED, _NOT_IN_BUILD = "not installed", "not in this onnxruntime"
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,7 @@ class Model:
     """An open artifact: a frame in, its labels out. Made by :func:`load`.
 
     A context manager; without ``with``, call :meth:`close` to free the device. Calls from several threads are safe and
-    run one after the other; to run them at the same time, load once per thread.
+    run one after the other; to run them at the same time, load once per thread. It cannot be used in a forked process.
 
     Args:
         artifact: a verified artifact.
@@ -83,6 +87,7 @@ class Model:
         self._runner: Runner | None = runner
         self._resize = resize
         self._lock = threading.Lock()
+        self._process = os.getpid()
         self._colours = np.full((256, 3), UNKNOWN_COLOUR, np.uint8)
         self._colours[: len(self.palette)] = self.palette
 
@@ -139,6 +144,8 @@ class Model:
 
     def close(self) -> None:
         """Free the device; more calls of ``close`` do nothing."""
+        if self._process != os.getpid():
+            return  # the session is the parent's; ending its threads here would wait for ever
         with self._lock:
             runner, self._runner = self._runner, None
             if runner is not None:
@@ -156,6 +163,11 @@ class Model:
         self.close()
 
     def _open(self) -> Runner:
+        if self._process != os.getpid():
+            raise SegkdError(
+                "the model was loaded before this process was forked, and its threads are not here; load it in each "
+                "process (with multiprocessing: start method spawn, or load in the worker)"
+            )
         if self._runner is None:
             raise SegkdError("the model is closed; load it again")
         return self._runner
@@ -179,6 +191,7 @@ class Model:
             )
 
     def _label(self, frame: NDArray[np.uint8], size_px: tuple[int, ...] | None, start_s: float) -> NDArray[np.uint8]:
+        self._open()  # before the lock, which a thread of the parent may hold for ever after a fork
         with self._lock:
             ready_s = time.perf_counter()
             labels = label_one(self._open(), frame)
@@ -232,7 +245,7 @@ def load(
     tell = say if say is not None else lambda line: print(f"segkd: {line}", file=sys.stderr)
     opened = open_artifact(Path(artifact))
     named = None if runtime is None else Candidate(runtime, provider or default_provider(runtime))
-    missing: list[str] = []
+    missing: dict[str, str] = {}
     for candidate in [named] if named is not None else candidates(opened, variant):
         name = choose_variant(opened, candidate, variant, precision)
         told = {"say": tell} if candidate.runtime != "onnxruntime" else {}
@@ -241,15 +254,30 @@ def load(
         except BackendMissing as error:
             if named is not None:
                 raise
-            # What follows a semicolon says what to do about it; nobody asked for this runtime.
-            reason = "not installed" if isinstance(error, MissingExtra) else str(error).partition("; ")[0]
-            missing.append(f"{candidate}: {reason}")
+            missing[str(candidate)] = _reason(error)
             continue
-        model = Model(opened, name, runner, resize=resize, not_here=missing)
+        model = Model(opened, name, runner, resize=resize, not_here=_not_here(missing))
         if named is None or variant is None:
             tell(model.chosen)
         return model
-    raise BackendMissing(f"{opened.folder}: no runtime works here: {'; '.join(missing)}")
+    reasons = "; ".join(f"{where}: {reason}" for where, reason in missing.items())
+    raise BackendMissing(f"{opened.folder}: no runtime works here: {reasons}")
+
+
+def _reason(error: BackendMissing) -> str:
+    """Why a runtime that nobody named is not taken; not what to do about it, which follows a semicolon."""
+    if isinstance(error, MissingExtra):
+        return _NOT_INSTALLED
+    if isinstance(error, ProviderMissing):
+        return _NOT_IN_BUILD
+    return str(error).partition("; ")[0]
+
+
+def _not_here(missing: dict[str, str]) -> list[str]:
+    """The runtimes that are not there, in few words; of those that are there and do not work also why."""
+    absent = [where for where, reason in missing.items() if reason in (_NOT_INSTALLED, _NOT_IN_BUILD)]
+    broken = [f"{where}: {one_line(reason, 120)}" for where, reason in missing.items() if where not in absent]
+    return [*([f"not here: {', '.join(absent)}"] if absent else []), *broken]
 
 
 def label_one(runner: Runner, frame: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -92,6 +92,20 @@ def test_a_folder_keeps_its_tree(model: Model, tmp_path: Path) -> None:
     assert seen == [(1, 2), (2, 2)]
 
 
+@pytest.mark.parametrize(("tag", "turn"), [(3, 2), (6, 1), (8, 3)])
+def test_pictures_that_are_stored_turned_are_labelled_upright(
+    model: Model, tmp_path: Path, tag: int, turn: int
+) -> None:
+    frame = make_frames(1, seed=6)[0]
+    exif = Image.Exif()
+    exif[274] = tag
+    Image.fromarray(np.rot90(frame, turn)).save(tmp_path / "phone.png", exif=exif)
+    predict(model, tmp_path / "phone.png", tmp_path / "out")
+    np.testing.assert_array_equal(pixels(tmp_path / "out" / "labels" / "phone.png"), labels_of(frame))
+    with Image.open(tmp_path / "out" / "overlay" / "phone.jpg") as drawn:
+        assert drawn.size == (24, 16) and not drawn.getexif()
+
+
 def test_damaged_pictures_stop_or_are_counted(model: Model, tmp_path: Path) -> None:
     for name in ("a", "b", "c"):
         save(tmp_path / "in" / f"{name}.png", make_frames(1)[0])

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -242,8 +243,8 @@ def test_it_says_what_it_took_and_why(
     load(pristine).close()
     said = capsys.readouterr().err
     assert said.startswith("segkd: artifact: variant fp32 on onnxruntime ")
-    assert "CPUExecutionProvider (tensorrt on cuda:0: not installed; tensorrt_rtx on cuda:0: not installed; " in said
-    assert "onnxruntime on cuda: provider cuda (CUDAExecutionProvider) is not in this onnxruntime" in said
+    assert "CPUExecutionProvider (not here: tensorrt on cuda:0, tensorrt_rtx on cuda:0, onnxruntime on cuda)" in said
+    assert len(said) < 200
     load(pristine, **ON_CPU, variant="fp32").close()
     assert capsys.readouterr() == ("", "")
 
@@ -292,3 +293,35 @@ def test_contradictions(pristine: Path) -> None:
         load(pristine, provider="cpu", cuda_graph=True)
     with pytest.raises(SegkdError, match="unknown runtime 'tensorflow'"):
         load(pristine, runtime="tensorflow")
+
+
+def test_loading_in_several_threads(pristine: Path) -> None:
+    frames = make_frames(4, seed=9)
+    labels: dict[int, Any] = {}
+
+    def work(index: int) -> None:
+        with load(pristine, runtime="onnxruntime", say=lambda line: None) as model:
+            labels[index] = model(frames[index])
+
+    threads = [threading.Thread(target=work, args=(index,)) for index in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    np.testing.assert_array_equal(np.stack([labels[index] for index in range(4)]), labels_of(frames))
+
+
+def test_a_forked_process_is_told_to_load_its_own(pristine: Path) -> None:
+    """Before it waits for threads that are not there; closing and ending the child do not hang either."""
+    code = (
+        "import os, sys\nimport numpy as np\nfrom segkd_deploy import load\n"
+        "model = load(sys.argv[1], runtime='onnxruntime', threads=2, say=lambda line: None)\n"
+        "frame = np.zeros(model.frame_shape, np.uint8)\npid = os.fork()\nif not pid:\n    try:\n        model(frame)\n"
+        "    except Exception as error:\n        print(error, flush=True)\n    model.close()\n    os._exit(0)\n"
+        "os.waitpid(pid, 0)\nprint(model(frame).shape)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(pristine)], capture_output=True, text=True, check=True, timeout=60
+    )
+    told, shape = done.stdout.splitlines()
+    assert told.startswith("the model was loaded before this process was forked") and shape == "(16, 24)"

@@ -11,6 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from segkd.errors import BackendMissing
+
+
+class ProviderMissing(BackendMissing):
+    """The installed library was built without a provider."""
+
 
 @dataclass(frozen=True)
 class RunnerSpec:

@@ -17,7 +17,7 @@ from segkd.files import sha256_file
 from segkd_deploy.decoding import HostDecoding, choose_decoding
 from segkd_deploy.host_decoder import HostDecoder
 from segkd_deploy.onnx_header import spec_of
-from segkd_deploy.runners.base import Runner, RunnerSpec
+from segkd_deploy.runners.base import ProviderMissing, Runner, RunnerSpec
 
 PROVIDERS: dict[str, str] = {
     "cpu": "CPUExecutionProvider",
@@ -55,7 +55,7 @@ def open_session(graph: Path, provider: str = "cpu", threads: int | None = None)
     wanted = PROVIDERS[provider]
     available = ort.get_available_providers()
     if wanted not in available:
-        raise BackendMissing(
+        raise ProviderMissing(
             f"provider {provider} ({wanted}) is not in this onnxruntime {ort.__version__}, which has "
             f"{', '.join(available)}; install the onnxruntime build that brings it"
         )
