@@ -14,6 +14,8 @@ from segkd.files import read_json, sha256_file, write_json
 from segkd.small_files import listed, one_line
 
 SCHEMA = 1
+# What a variant's ``precision`` may be, the most exact one first.
+PRECISIONS = ("fp32", "fp16", "int8")
 FILE_NAME = "manifest.json"
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from segkd.errors import GateFailed, SegkdError
 from segkd.files import read_json, sha256_file
-from segkd.manifest import FILE_NAME, Manifest, load_manifest, verify_files
+from segkd.manifest import FILE_NAME, PRECISIONS, Manifest, load_manifest, verify_files
 from segkd.manifest import Reference as RecordedReference
 from segkd.small_files import one_line, open_regular
 from segkd_deploy.graph_agreement import require_agreement
@@ -102,9 +102,11 @@ class Artifact:
         found = [name for name, variant in self.manifest.variants.items() if variant.precision == precision]
         if not found:
             precisions = sorted({variant.precision for variant in self.manifest.variants.values()})
+            advice = f"make it with `segkd export RUN --precision {precision}`"
+            if precision not in PRECISIONS:
+                advice = f"there are {', '.join(PRECISIONS)}"
             raise SegkdError(
-                f"{self.folder}: the artifact has no {precision} variant, only {', '.join(precisions)}; "
-                f"make it with `segkd export RUN --precision {precision}`"
+                f"{self.folder}: the artifact has no {precision} variant, only {', '.join(precisions)}; {advice}"
             )
         wanted = f"{precision}-cpu" if runtime == "onnxruntime" and provider in CPU_PROVIDERS else precision
         return wanted if wanted in found else found[0]

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from segkd.damage import describe_other_kind
 from segkd.errors import SegkdError
 from segkd_deploy.runners.base import RunnerSpec
 
@@ -82,16 +83,18 @@ def read_header(path: Path) -> OnnxHeader:
         SegkdError: if there is no such file or it is no ONNX model.
     """
     if not path.is_file():
-        raise SegkdError(f"{path}: no such graph")
+        raise SegkdError(f"{path}: no such graph; name an ONNX file or an artifact folder")
+    if (other := describe_other_kind(path)) is not None:
+        raise SegkdError(f"{path} {other}")
     header = OnnxHeader()
     try:
         with path.open("rb") as file:
             # Not closed by hand: an error that is handled below still holds views of it.
             _read_model(memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)), header)
     except (ValueError, IndexError, UnicodeDecodeError) as error:
-        raise SegkdError(f"{path}: is no ONNX model ({error})") from error
+        raise SegkdError(f"{path}: is no ONNX model ({error}); copy it or export it again") from error
     if not header.inputs or not header.outputs:
-        raise SegkdError(f"{path}: is no ONNX model (it has no inputs or no outputs)")
+        raise SegkdError(f"{path}: is no ONNX model (it has no inputs or no outputs); export it again")
     return header
 
 

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from segkd.errors import SegkdError, import_extra
 from segkd_export.calibration import Ranges
+from segkd_export.exporter_errors import foreign
 from segkd_export.regions import in_order, split_regions
 from segkd_export.to_onnx import strip_provenance
 
@@ -142,20 +143,22 @@ def quantise(model: Any, form: str, ranges: Ranges, layers: Collection[Layer]) -
     nodes |= _activations(base, nodes) if "Relu" in chosen.kinds else set()
     disabled = logging.root.manager.disable
     logging.disable(logging.WARNING)
+    advice = "leave out int8, or use --precision fp16"
     try:
-        quantiser = QDQQuantizer(
-            base,
-            per_channel=True,
-            reduce_range=False,
-            weight_qType=QuantType.QInt8,
-            activation_qType=QuantType.QInt8 if chosen.activations == "s8" else QuantType.QUInt8,
-            tensors_range=TensorsData(CalibrationMethod.MinMax, pairs),
-            nodes_to_quantize=sorted(nodes),
-            nodes_to_exclude=[],
-            op_types_to_quantize=list(chosen.kinds),
-            extra_options=dict(chosen.options),
-        )
-        quantiser.quantize_model()
+        with foreign("onnxruntime's quantisation", advice):
+            quantiser = QDQQuantizer(
+                base,
+                per_channel=True,
+                reduce_range=False,
+                weight_qType=QuantType.QInt8,
+                activation_qType=QuantType.QInt8 if chosen.activations == "s8" else QuantType.QUInt8,
+                tensors_range=TensorsData(CalibrationMethod.MinMax, pairs),
+                nodes_to_quantize=sorted(nodes),
+                nodes_to_exclude=[],
+                op_types_to_quantize=list(chosen.kinds),
+                extra_options=dict(chosen.options),
+            )
+            quantiser.quantize_model()
     finally:
         logging.disable(disabled)
     result = quantiser.model.model

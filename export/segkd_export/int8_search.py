@@ -13,6 +13,7 @@ from segkd_export.calibration import METHODS, Method, Ranges, collect_statistics
 from segkd_export.calibration_data import CalibrationData, FrameHash
 from segkd_export.int8 import FORMS, Layer, find_layers, prepare, quantise, tensors_of
 from segkd_export.probe import Probe, Score, batches_of
+from segkd_export.progress import told
 from segkd_export.sensitivity import LayerSensitivity, rank_layers
 
 # Held-out frames that rank the layers; all of them judge the result.
@@ -95,18 +96,23 @@ def make_int8(
     layers, prepared = find_layers(model), prepare(model)
     say(f"calibrating on {len(data.frames)} training frames, judging on {len(data.held_out)} others")
     seen, judges = FrameHash(), list(data.held_out)
-    statistics = collect_statistics(model, tensors_of(model, layers), batches_of(seen.watch(data.frames), batch))
-    search = _Search(prepared, layers, Probe(model, judges, data.truth, batch, num_classes, data.content), options)
+    frames = told(seen.watch(data.frames), len(data.frames), "calibration frames", say)
+    statistics = collect_statistics(model, tensors_of(model, layers), batches_of(frames, batch))
+    probe = Probe(model, judges, data.truth, batch, num_classes, data.content)
+    search = _Search(prepared, layers, probe, options, say)
     methods: tuple[Method, ...] = METHODS if options.method == "auto" else (options.method,)
     ranges = {method: {name: found.limits(method) for name, found in statistics.items()} for method in methods}
-    tried = {method: search.try_without(ranges[method], []) for method in methods}
+    tried = {}
+    for name in methods:
+        say(f"quantising with ranges by {name}")
+        tried[name] = search.try_without(ranges[name], [])
     method = max(methods, key=lambda name: tried[name].score.agreement)
     best, ranking = tried[method], None
     if options.sensitivity or not options.reached_by(best.score):
         say(f"measuring {len(layers)} layers one by one")
         few = judges[:: -(-len(judges) // RANKING_FRAMES)]
         ranking = rank_layers(
-            prepared, ranges[method], layers, Probe(model, few, None, batch, num_classes, data.content)
+            prepared, ranges[method], layers, Probe(model, few, None, batch, num_classes, data.content), say
         )
         best = search.keep_worst(ranges[method], [row.layer for row in ranking], best)
     if best.float_layers:
@@ -144,6 +150,7 @@ class _Search:
     layers: Sequence[Layer]
     probe: Probe
     options: Int8Options
+    say: Callable[[str], None]
 
     def try_without(self, ranges: Ranges, float_layers: list[str]) -> _Choice:
         """Quantise all layers but some."""
@@ -157,6 +164,7 @@ class _Search:
             return without
         failing, count = 0, 1
         while True:
+            self.say(f"quantising with the worst {count} of {len(order)} layers in float")
             found = self.try_without(ranges, list(order[:count]))
             if self.options.reached_by(found.score):
                 break
@@ -165,6 +173,7 @@ class _Search:
             failing, count = count, min(2 * count, len(order) - 1)
         while count - failing > 1:
             middle = (failing + count) // 2
+            self.say(f"quantising with the worst {middle} of {len(order)} layers in float")
             tried = self.try_without(ranges, list(order[:middle]))
             if self.options.reached_by(tried.score):
                 found, count = tried, middle

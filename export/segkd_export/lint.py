@@ -12,8 +12,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from segkd.damage import describe_other_kind
 from segkd.errors import SegkdError, import_extra
 from segkd.manifest import load_manifest
+from segkd.users_code import first_line
 from segkd_deploy.chips import Chip, Line, chip_named
 from segkd_export.lint_dla import check_dla
 from segkd_export.lint_graph import Finding, LintGraph
@@ -72,13 +74,16 @@ def lint_file(path: Path, chip: str, line: str | None = None, *, dla: bool = Fal
         One report per line.
 
     Raises:
-        SegkdError: for a file that is no ONNX model, or an unknown chip or line.
+        SegkdError: for a file that is no ONNX model or a damaged one, or an unknown chip or line.
         MissingExtra: if onnx is not installed.
     """
     target = chip_named(chip)
     lines = [target.line(name) for name in target.lines] if line == "all" else [target.line(line)]
     model = _load(path)
-    return [lint_model(model, target, entry, dla=dla, file=str(path)) for entry in lines]
+    try:
+        return [lint_model(model, target, entry, dla=dla, file=str(path)) for entry in lines]
+    except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
+        raise _damage(path, error) from error
 
 
 def lint_artifact(
@@ -123,11 +128,23 @@ def lint_model(model: Any, chip: Chip, line: Line, *, dla: bool = False, file: s
 def _load(path: Path) -> Any:
     onnx = import_extra("onnx", "export")
     if not path.is_file():
-        raise SegkdError(f"{path}: no such graph")
+        raise SegkdError(f"{path}: no such graph; name an ONNX file or an artifact folder")
+    if (other := describe_other_kind(path)) is not None:
+        raise SegkdError(f"{path} {other}")
     try:
         model = onnx.load(str(path))
     except Exception as error:  # protobuf's decoding errors share no base class with onnx's
-        raise SegkdError(f"{path}: is no ONNX model ({error})") from error
+        raise SegkdError(f"{path}: is no ONNX model ({first_line(error)}); copy it or export it again") from error
     if not model.graph.output:
-        raise SegkdError(f"{path}: is no ONNX model (it has no outputs)")
+        raise SegkdError(f"{path}: is no ONNX model (it has no outputs); export it again")
     return model
+
+
+def _damage(path: Path, error: Exception) -> SegkdError:
+    """The error for a graph that parses, but whose parts contradict each other."""
+    onnx = import_extra("onnx", "export")
+    try:
+        onnx.checker.check_model(str(path))
+    except Exception as found:  # the checker's words are the better ones, where it finds something
+        error = found
+    return SegkdError(f"{path}: is a damaged ONNX model ({first_line(error)}); copy it or export it again")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from segkd_export.calibration import Ranges
 from segkd_export.int8 import Layer, quantise
 from segkd_export.probe import Probe
+from segkd_export.progress import told
 
 # The form whose range is coarser: it has no zero point.
 FORM = "int8"
@@ -37,7 +38,13 @@ class LayerSensitivity:
         return asdict(self)
 
 
-def rank_layers(model: Any, ranges: Ranges, layers: Sequence[Layer], probe: Probe) -> list[LayerSensitivity]:
+def rank_layers(
+    model: Any,
+    ranges: Ranges,
+    layers: Sequence[Layer],
+    probe: Probe,
+    say: Callable[[str], None] = lambda line: None,
+) -> list[LayerSensitivity]:
     """Layers from the worst to the best, by what they change in the logits.
 
     The logits rank more surely than labels or mIoU, which jump from pixel to pixel.
@@ -47,9 +54,10 @@ def rank_layers(model: Any, ranges: Ranges, layers: Sequence[Layer], probe: Prob
         ranges: of the layers' tensors.
         layers: what is quantised.
         probe: measures.
+        say: is told how far it is.
     """
     found = []
-    for layer in layers:
+    for layer in told(layers, len(layers), "layers measured", say):
         score = probe.score(quantise(model, FORM, ranges, [layer]))
         found.append(LayerSensitivity(layer.name, layer.kind, score.logits_relative_l2, score.agreement, score.drop))
     return sorted(found, key=lambda row: -row.logits_relative_l2)

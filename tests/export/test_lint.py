@@ -265,3 +265,36 @@ def test_command_fails_on_errors(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert code == 2 and "did you mean 'orin'" in err
     code, _, err = run(capsys, folder, "--chip", "orin", "--variant", "int8")
     assert code == 2 and "no variant 'int8'" in err
+
+
+def hostile() -> dict[str, tuple[bytes, str]]:
+    """File -> its bytes and what is said of it."""
+    good = clean().SerializeToString()
+    short, kind = clean(), clean()
+    short.graph.initializer[0].raw_data = b"\0" * 3
+    kind.graph.initializer[0].data_type = 99
+    text = clean()
+    text.graph.node[0].attribute.append(onnx.AttributeProto(name="auto_pad", type=3, s=b"\xff"))
+    text.graph.node.append(onnx.helper.make_node("Resize", [], [], mode=b"\xff\xfe"))
+    empty_handed = clean()
+    empty_handed.graph.node.append(onnx.helper.make_node("Cast", [], [], to=2))
+    pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"a" * 64 + b"\nsize 1234\n"
+    return {
+        "cut": (good[: len(good) // 2], "no ONNX model .*; copy it or export it again"),
+        "text": (b"hello world\n" * 9, "no ONNX model"),
+        "nothing": (b"", "is empty: copy it again"),
+        "pointer": (pointer, "is a Git LFS pointer, not the file itself: run `git lfs pull`"),
+        "short": (short.SerializeToString(), "a damaged ONNX model .*; copy it or export it again"),
+        "kind": (kind.SerializeToString(), "a damaged ONNX model"),
+        "text attribute": (text.SerializeToString(), "a damaged ONNX model"),
+        "no inputs": (empty_handed.SerializeToString(), "a damaged ONNX model"),
+    }
+
+
+@pytest.mark.parametrize("name", hostile())
+def test_hostile_files_are_one_line(name: str, tmp_path: Path) -> None:
+    data, message = hostile()[name]
+    (tmp_path / "net.onnx").write_bytes(data)
+    with pytest.raises(SegkdError, match=message) as caught:
+        lint_file(tmp_path / "net.onnx", "orin", "all")
+    assert str(caught.value).startswith(str(tmp_path / "net.onnx")) and len(str(caught.value)) < 600

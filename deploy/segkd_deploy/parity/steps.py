@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from segkd.manifest import PRECISIONS as PRECISIONS
 from segkd_deploy.artifact import Artifact, Reference
 from segkd_deploy.evaluate import label_frames
 from segkd_deploy.gates import check, limits_of
@@ -24,9 +25,6 @@ from segkd_deploy.parity.compare import (
 from segkd_deploy.parity.sessions import has_onnxruntime, open_bytes, run_frames
 from segkd_deploy.parity.whole_set import WholeSet
 from segkd_deploy.runners import Runner
-
-# From the widest to the narrowest.
-PRECISIONS = ("fp32", "fp16", "int8")
 
 
 @dataclass

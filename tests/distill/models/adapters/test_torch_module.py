@@ -90,6 +90,46 @@ def with_taps():
     return network
 
 
+class Raises(Plain):
+    num_classes = 3
+
+    def forward(self, x):
+        return x.no_such_method()
+
+
+class Quits(Plain):
+    def __init__(self):
+        raise SystemExit(3)
+
+
+class Loud(Plain):
+    print("while it is imported")
+
+    def __init__(self):
+        super().__init__()
+        print("while it is built")
+
+    def forward(self, x):
+        print("while it runs")
+        return super().forward(x)
+
+
+class Odd(Plain):
+    mean = ("a", "b", "c")
+
+
+class Many(Plain):
+    num_classes = 300
+
+
+class NoList(Plain):
+    class_names = 3
+
+
+def needs(argument):
+    return Plain()
+
+
 def number():
     return 3
 
@@ -103,12 +143,13 @@ IMAGE = small_image()[:, :, :44, :64]
 def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """A user's module in the current folder."""
     (tmp_path / "my_nets.py").write_text(SOURCE)
+    (tmp_path / "my_torn.py").write_text("\nx = (\n")
     (tmp_path / "my_broken.py").write_text("import not_installed_anywhere\n")
     monkeypatch.chdir(tmp_path)
     path = list(sys.path)
     yield "my_nets"
     assert sys.path == path
-    for name in ("my_nets", "my_broken"):
+    for name in ("my_nets", "my_broken", "my_torn"):
         sys.modules.pop(name, None)
 
 
@@ -169,11 +210,44 @@ def test_weights_from_a_file(tmp_path: Path, prefix: str) -> None:
         ("my_nets:Misnamed", "has 1 class names and 3 classes"),
         ("my_nets:BadMean", "mean must be three numbers, RGB in 0..255, got 2"),
         ("my_nets:BadStd", "std must not be 0"),
+        ("my_nets:Odd", r"mean must be three numbers, RGB in 0\.\.255, got \('a', 'b', 'c'\)"),
+        ("my_nets:Many", "num_classes is 300; masks of 8 bits have 1 to 255 classes"),
+        ("my_nets:NoList", "class_names must be a list of names, got int"),
+        ("my_nets:Quits", r"torch:my_nets:Quits: my_nets\.py:\d+: SystemExit: 3"),
+        ("my_nets:needs", "torch:my_nets:needs: TypeError: needs.. missing 1 required positional argument"),
+        ("my_broken:Plain", r"torch:my_broken:Plain: my_broken\.py:1: ModuleNotFoundError"),
+        ("my_torn:Plain", r"torch:my_torn:Plain: my_torn\.py:2: SyntaxError"),
     ],
 )
 def test_bad_modules_are_named(place: str, message: str) -> None:
     with pytest.raises(SegkdError, match=message):
         open_foreign_teacher(f"torch:{place}", None, 3)
+
+
+def test_what_fails_while_it_runs_keeps_the_line_of_its_file() -> None:
+    network, _ = open_foreign_teacher("torch:my_nets:Raises", None, 3)
+    line = SOURCE.splitlines().index("        return x.no_such_method()") + 1
+    with pytest.raises(SegkdError, match=rf"^torch:my_nets:Raises: my_nets\.py:{line}: AttributeError: "):
+        network(IMAGE)
+
+
+def test_stdout_is_the_result_s(capsys: pytest.CaptureFixture[str]) -> None:
+    network, _ = open_foreign_teacher("torch:my_nets:Loud", None, 3)
+    network(IMAGE)
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert all(f"while it {word}" in said.err for word in ("is imported", "is built", "runs"))
+
+
+def test_lack_of_memory_is_no_fault_of_theirs(monkeypatch: pytest.MonkeyPatch) -> None:
+    network, _ = open_foreign_teacher("torch:my_nets:Wrapped", None, 3)
+
+    def exhausted(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(torch.nn.functional, "avg_pool2d", exhausted)
+    with pytest.raises(MemoryError):
+        network(torch.cat([IMAGE, IMAGE]))
 
 
 def test_it_cannot_be_a_student() -> None:
