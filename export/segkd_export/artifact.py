@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import glob
 import importlib.metadata
 import os
 import shutil
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
@@ -76,22 +78,56 @@ def export_artifact(request: ExportRequest, say: Callable[[str], None] = lambda 
     if request.out is None and not is_run_name(request.run):
         raise SegkdError(f"{request.run} is no run folder to put the artifact into; name a folder with --out")
     out = request.out if request.out is not None else request.run / "artifact"
-    _check_target(out, request.overwrite)
+    # What a link points to is written, and not the link replaced.
+    place = Path(os.path.realpath(out))
+    _check_target(place, request.overwrite)
     sources = gather(request)
+    _say_what_is_odd(request, sources, say)
+    building = _new_folder(place)
+    try:
+        result = _build(building, request, sources, say)
+        _put_in_place(building, place)
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+    return replace(result, folder=out)
+
+
+def _new_folder(place: Path) -> Path:
+    """A new folder beside an artifact's place; those of exports whose process was killed are removed."""
+    building = place.with_name(f".{place.name}.{os.getpid()}.{uuid.uuid4().hex[:8]}.tmp")
+    try:
+        building.mkdir(parents=True)
+        for left in place.parent.glob(f".{glob.escape(place.name)}.*.tmp"):
+            owner = left.name.removeprefix(f".{place.name}.").split(".")[0]
+            if left != building and owner.isdecimal() and not is_running(int(owner)):
+                shutil.rmtree(left, ignore_errors=True)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise SegkdError(f"{place} cannot be written ({reason}); name a folder that can with --out") from error
+    return building
+
+
+def is_running(process: int) -> bool:
+    """Whether another process of this number runs; a number that came back as our own is a dead one's."""
+    if process == os.getpid():
+        return False
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def _say_what_is_odd(request: ExportRequest, sources: Sources, say: Callable[[str], None]) -> None:
+    """One line each about what the sources lack or lose."""
     if sources.teacher is None:
         say("reference without teacher labels" + (": the run has no teacher" if request.with_teacher else ""))
     if (line := say_stretched(sources.frames, sources.camera)) is not None:
         say(line)
     if len(sources.frames.ids) < request.reference:
         say(f"the data has only {len(sources.frames.ids)} frames for the reference")
-    building = out.with_name(f".{out.name}.{os.getpid()}.tmp")
-    building.mkdir(parents=True)
-    try:
-        result = _build(building, request, sources, say)
-        _put_in_place(building, out)
-    finally:
-        shutil.rmtree(building, ignore_errors=True)
-    return replace(result, folder=out)
 
 
 def _build(folder: Path, request: ExportRequest, sources: Sources, say: Callable[[str], None]) -> ExportResult:
@@ -173,7 +209,10 @@ def _commit() -> str | None:
 
 
 def _check_target(out: Path, overwrite: bool) -> None:
-    """Refuse a folder that is there, unless it is an artifact that may be replaced."""
+    """Refuse a folder that cannot be made, or is there, unless it is an artifact that may be replaced."""
+    parent = next(folder for folder in out.parents if folder.exists())
+    if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
+        raise SegkdError(f"{out} cannot be written: {parent} cannot; name a folder that can with --out")
     if not out.exists():
         return
     if not overwrite:
@@ -187,7 +226,11 @@ def _put_in_place(building: Path, out: Path) -> None:
     if not out.exists():
         os.replace(building, out)
         return
-    old = out.with_name(f".{out.name}.{os.getpid()}.old")
+    old = building.with_suffix(".old.tmp")
     os.replace(out, old)
-    os.replace(building, out)
+    try:
+        os.replace(building, out)
+    except BaseException:
+        os.replace(old, out)
+        raise
     shutil.rmtree(old)

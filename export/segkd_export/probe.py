@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from segkd.cpus import usable_cores
 from segkd.errors import import_extra
 from segkd.metrics import ConfusionMatrix, scores
+from segkd_export.exporter_errors import foreign
 
 OUTPUTS = ("labels", "logits")
 
@@ -52,7 +53,8 @@ def open_model(model: Any) -> Any:
     options.intra_op_num_threads = usable_cores()
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
-    return ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    with foreign("opening a graph in onnxruntime", "use another precision, or another version of onnxruntime"):
+        return ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
 
 
 def batches_of(frames: Iterable[NDArray[np.uint8]], batch: int) -> Iterator[NDArray[np.uint8]]:

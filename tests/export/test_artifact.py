@@ -18,7 +18,7 @@ from segkd.errors import GateFailed, SegkdError
 from segkd.files import sha256_file
 from segkd.manifest import load_manifest, verify_files
 from segkd_distill.models.segmenter import IMAGENET_MEAN, IMAGENET_STD
-from segkd_export import variants
+from segkd_export import artifact, variants
 from segkd_export.artifact import ExportResult, export_artifact
 from segkd_export.graph_check import run_graph
 from segkd_export.reference import predict
@@ -116,6 +116,29 @@ def test_a_folder_that_is_there_is_not_touched(exported: ExportResult, workshop:
     with pytest.raises(SegkdError, match="is no artifact folder"):
         export_artifact(ExportRequest(workshop / "student", out=tmp_path, overwrite=True))
     assert (tmp_path / "letters.txt").read_text() == "dear"
+
+
+def test_a_place_that_cannot_be_written_is_known_before_the_work(
+    workshop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("dear")
+    monkeypatch.setattr(artifact, "gather", lambda _: pytest.fail("worked"))
+    with pytest.raises(SegkdError, match=r"out cannot be written: .*/file cannot; name a folder that can with --out"):
+        export_artifact(ExportRequest(workshop / "student", out=tmp_path / "file" / "out"))
+
+
+def test_links_are_followed_and_what_killed_exports_left_is_removed(
+    exported: ExportResult, workshop: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(exported.folder, tmp_path / "there")
+    (tmp_path / "link").symlink_to("there")
+    for owner in (2**22 + 1, os.getpid(), os.getppid()):
+        (tmp_path / f".there.{owner}.0a1b2c3d.tmp").mkdir()
+    request = ExportRequest(workshop / "student", tmp_path / "link", reference=1, with_teacher=False, overwrite=True)
+    export_artifact(request)
+    assert (tmp_path / "link").is_symlink() and load_manifest(tmp_path / "there").reference is not None
+    left = sorted(path.name for path in tmp_path.iterdir())
+    assert left == [f".there.{os.getppid()}.0a1b2c3d.tmp", "link", "there"]
 
 
 def test_a_graph_that_disagrees_leaves_nothing(
