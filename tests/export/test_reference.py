@@ -16,6 +16,7 @@ from segkd_export.reference import (
     pick_indices,
     predict,
     read_frames,
+    say_stretched,
     with_response,
     write_reference,
 )
@@ -34,6 +35,19 @@ def test_frames_of_the_graph_size_are_read_as_they_are(workshop: Path) -> None:
     assert frames.ids == [dataset.ids[0], dataset.ids[2]]
     np.testing.assert_array_equal(frames.images[1], dataset.read_image(2))
     np.testing.assert_array_equal(frames.truth[1], dataset.read_mask(2))
+
+
+def test_images_of_other_proportions_are_counted(workshop: Path) -> None:
+    dataset = open_dataset(f"cityscapes:{workshop / 'data'}")
+    height, width = ODD_SIZE
+    tall = CameraFrame((2 * height, width))
+    assert say_stretched(read_frames(dataset, 3, tall), tall) == (
+        f"3 of 3 reference images have other proportions than the frame of {2 * height}x{width} and are "
+        f"stretched by 2.00 (the first is {height}x{width}), which costs accuracy; --frame {height}x{width} --resize letterbox "
+        "keeps their shape"
+    )
+    for frame in (ODD_SIZE, (2 * height, 2 * width), (64, 108)):
+        assert say_stretched(read_frames(dataset, 3, CameraFrame(frame)), CameraFrame(frame)) is None
 
 
 def test_other_sizes_are_resized_and_labels_never_mixed(workshop: Path) -> None:

@@ -10,6 +10,7 @@ from click.testing import CliRunner
 
 from segkd.cli import SUMMARIES, cli, main
 from segkd.errors import SegkdError
+from segkd.manifest import load_manifest
 from segkd_export.artifact import ExportResult
 from segkd_export.camera_frame import CameraOptions
 from segkd_export.commands.export import export
@@ -153,3 +154,45 @@ def test_options_of_int8_without_int8(
     code, error = failing(capsys, *words)
     assert code == 2
     assert f"{option} is for int8, and --precision fp32,fp16 makes none; add int8" in error
+
+
+NET = """\
+import torch
+from torch import nn
+
+
+class Net(nn.Module):
+    mean, std, num_classes = (123.0, 116.0, 103.0), (58.0, 57.0, 57.0), 19
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.first, self.last = nn.Conv2d(3, 8, 3, 2, 1), nn.Conv2d(8, 19, 3, 2, 1)
+
+    def forward(self, x):
+        print("from the network")
+        x = self.first(x) * 400.0
+        centred = x - x.mean(1, keepdim=True)
+        return self.last(centred / torch.sqrt((centred**2).mean(1, keepdim=True) + 1e-6))
+"""
+
+
+def test_squares_beyond_halves_in_opset_17(workshop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The table, the manifest and stderr say what stays in float32; lint takes it; stdout is the result alone."""
+    (tmp_path / "net_of_export.py").write_text(NET)
+    monkeypatch.chdir(tmp_path)
+    words = "torch:net_of_export:Net --imgsz 32x32 --precision fp32,fp16 --opset 17 --reference 2 --out art"
+    words += f" --device cpu --data cityscapes:{workshop / 'data'}"
+    result = CliRunner().invoke(cli, ["export", *words.split()])
+    assert result.exit_code == 0, result.stderr
+    variants = load_manifest(tmp_path / "art").variants
+    assert {variant.opset for variant in variants.values()} == {17} and variants["fp32"].float_layers == []
+    kept = variants["fp16"].float_layers
+    assert len(kept) >= 3
+    line = next(line for line in result.stdout.splitlines() if line.startswith("fp16: "))
+    assert line == f"fp16: {len(kept)} operators in float32, beyond the range of halves: {', '.join(kept)}"
+    assert "leave the range of halves (65504" in result.stderr and "from the network" in result.stderr
+    assert "2 of 2 reference images have other proportions than the frame of 32x32" in result.stderr
+    assert "from the network" not in result.stdout
+    linted = CliRunner().invoke(cli, ["lint", "art", "--chip", "orin", "--tensorrt", "8.6"])
+    assert linted.exit_code == 0, linted.stdout
