@@ -43,8 +43,8 @@ def test_images_of_other_proportions_are_counted(workshop: Path) -> None:
     tall = CameraFrame((2 * height, width))
     assert say_stretched(read_frames(dataset, 3, tall), tall) == (
         f"3 of 3 reference images have other proportions than the frame of {2 * height}x{width} and are "
-        f"stretched by 2.00 (the first is {height}x{width}), which costs accuracy; --frame {height}x{width} --resize letterbox "
-        "keeps their shape"
+        f"stretched by 2.00 (the first is {height}x{width}), which costs accuracy; --frame {height}x{width} "
+        "--resize letterbox keeps their shape"
     )
     for frame in (ODD_SIZE, (2 * height, 2 * width), (64, 108)):
         assert say_stretched(read_frames(dataset, 3, CameraFrame(frame)), CameraFrame(frame)) is None
