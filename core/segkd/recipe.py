@@ -60,6 +60,8 @@ class TeacherPart(Part):
     """Weights file for a model's name."""
     class_map: dict[str, str | None] | None = None
     """Teacher class -> class of the data, or null for one that is left out; equal names need not be listed."""
+    pseudo_labels: float | None = Field(default=0.5, ge=0, lt=1)
+    """Methods that need labels get the teacher's on frames without, where it is surer than this; null for none."""
 
 
 class StudentPart(Part):
@@ -155,6 +157,8 @@ class TrainPart(Part):
     """ce, or ohem, or ``{ohem: {threshold: 0.7, min_kept: 100000}}``: only the hard pixels count."""
     class_weights: list[float] | Literal["auto", "cityscapes"] | None = None
     """One per class; auto (median frequency of the training masks) or cityscapes (the published list)."""
+    self_training: bool = False
+    """Whether the teacher's labels on rows without labels also enter ``train.loss``."""
     amp: Literal["off", "fp16", "bf16"] = "off"
     seed: int = Field(default=0, ge=0)
     devices: int = Field(default=1, ge=1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import re
 from pathlib import Path
 
 from segkd.data.base import DATASETS, parse_spec
@@ -57,11 +58,11 @@ def check_names(recipe: Recipe, places: Places | str) -> bool:
         place, problem = places.of(("teacher", "model")), unknown_name("model", teacher, models)
         raise SegkdError(f"{place}: teacher.model: {problem} (and there is no run folder {teacher})")
     for index, part in enumerate(recipe.methods):
-        # `cwd+brd:0.5` is two methods, the second with a weight.
-        for name in split_named(part)[0].split("+"):
-            if name.partition(":")[0] not in methods:
-                place, problem = places.of(("methods", index)), unknown_name("method", name.partition(":")[0], methods)
-                raise SegkdError(f"{place}: methods: {problem}")
+        # `cwd:2+brd@0.5` is two methods, one with a weight, one with a share.
+        for text in split_named(part)[0].split("+"):
+            name = re.split("[:@]", text)[0].strip()
+            if name not in methods:
+                raise SegkdError(f"{places.of(('methods', index))}: methods: {unknown_name('method', name, methods)}")
     module, function = PARTS_CHECK
     getattr(importlib.import_module(module), function)(recipe, places)
     return True

@@ -15,14 +15,14 @@ from segkd.data.base import Dataset, LabelSpace, absolute_spec, parse_spec
 from segkd.errors import SegkdError
 from segkd.published import published_numbers
 from segkd.recipe import Recipe
+from segkd_distill.balance import GradientBalance
 from segkd_distill.checkpoint import seed_random
 from segkd_distill.class_weights import class_weights
 from segkd_distill.data.augment import geometry_of, resolve_augment
 from segkd_distill.data.loader import BatchSource, split_rows
 from segkd_distill.data.training_sets import open_training_sets
 from segkd_distill.device import place
-from segkd_distill.methods.base import Method
-from segkd_distill.methods.compose import build_composite
+from segkd_distill.methods.compose import Composite, build_composite, weighted_methods
 from segkd_distill.models.network import Network
 from segkd_distill.models.segmenter import Segmenter
 from segkd_distill.models.sources import absolute_model
@@ -53,6 +53,7 @@ class Assembly:
         step: the forward pass, wrapped by Fabric.
         optimizer: of student and method, wrapped by Fabric.
         adversary_optimizer: of the method's adversary, wrapped by Fabric, or None.
+        balance: weights the methods that have a share of the gradient; None if all weights are fixed.
         schedule: step -> learning rate.
         fabric: device and precision.
         fingerprints: of the data sets.
@@ -66,10 +67,11 @@ class Assembly:
     source: BatchSource
     val: Dataset
     student: Segmenter
-    method: Method | None
+    method: Composite | None
     step: Any
     optimizer: Any
     adversary_optimizer: Any
+    balance: GradientBalance | None
     schedule: Poly
     fabric: Fabric
     fingerprints: dict[str, str]
@@ -84,6 +86,7 @@ class Assembly:
             "method": self.method.state_dict() if self.method is not None else None,
             "optimizer": self.optimizer.state_dict(),
             "adversary_optimizer": adversary.state_dict() if adversary is not None else None,
+            "balance": self.balance.state_dict() if self.balance is not None else None,
             "scaler": scaler.state_dict() if scaler is not None else None,
         }
 
@@ -95,6 +98,8 @@ class Assembly:
         self.optimizer.load_state_dict(state["optimizer"])
         if self.adversary_optimizer is not None:
             self.adversary_optimizer.load_state_dict(state["adversary_optimizer"])
+        if self.balance is not None:
+            self.balance.load_state_dict(state["balance"])
         scaler = getattr(self.fabric.strategy.precision, "scaler", None)
         if scaler is not None and state["scaler"] is not None:
             scaler.load_state_dict(state["scaler"])
@@ -102,6 +107,9 @@ class Assembly:
 
 def resolve_recipe(recipe: Recipe) -> Recipe:
     """The recipe with its defaults that depend on other keys filled in, and its paths made absolute.
+
+    Methods that name neither a weight nor a balance get their published weight in a published experiment, their default
+    balance elsewhere.
 
     Raises:
         SegkdError: if training data or student are missing, the published experiment is unknown, or the section
@@ -132,6 +140,7 @@ def resolve_recipe(recipe: Recipe) -> Recipe:
     if data["cache"] is not None:
         data["cache"] = str(Path(data["cache"]).expanduser().absolute())
     values["augment"] = resolve_augment(recipe)
+    values["methods"] = weighted_methods(recipe.methods, published=recipe.experiment is not None)
     return Recipe.model_validate(values)
 
 
@@ -171,7 +180,16 @@ def assemble(recipe: Recipe, device: torch.device, workers: int = 0) -> Assembly
         teacher_hash = weights_hash(teacher, recipe.teacher.model)
         teacher = place(teacher, device)
     task_loss = build_task_loss(recipe.train.loss, class_weights(recipe.train.class_weights, data.train))
-    joined = DistillStep(student, teacher, method, mixed=rows.unlabelled > 0, task_loss=task_loss)
+    pseudo_labels = recipe.teacher.pseudo_labels if rows.unlabelled else None
+    joined = DistillStep(
+        student,
+        teacher,
+        method,
+        mixed=rows.unlabelled > 0,
+        task_loss=task_loss,
+        pseudo_labels=pseudo_labels,
+        self_training=recipe.train.self_training,
+    )
     step = fabric.setup_module(place(joined, device))
     adversary_optimizer = method.adversary_optimizer() if method is not None else None
     return Assembly(
@@ -193,6 +211,7 @@ def assemble(recipe: Recipe, device: torch.device, workers: int = 0) -> Assembly
         step=step,
         optimizer=fabric.setup_optimizers(build_optimizer(recipe.train, student, method)),
         adversary_optimizer=fabric.setup_optimizers(adversary_optimizer) if adversary_optimizer is not None else None,
+        balance=GradientBalance(method.shares, student.parameters()) if method is not None and method.shares else None,
         schedule=build_schedule(recipe.train),
         fabric=fabric,
         fingerprints=data.fingerprints,
@@ -213,20 +232,23 @@ def check_teaching(recipe: Recipe) -> None:
         raise SegkdError("a teacher without a method: give --method NAME (`segkd list methods`)")
     if recipe.data.unlabelled is not None and not has_teacher:
         raise SegkdError("unlabelled frames without a teacher teach nothing: give --teacher and --method")
+    if recipe.train.self_training and (recipe.data.unlabelled is None or recipe.teacher.pseudo_labels is None):
+        raise SegkdError("train.self_training needs frames without labels (--unlabelled) and teacher.pseudo_labels")
     if recipe.teacher.weights is not None and not has_teacher:
         raise SegkdError("teacher.weights without teacher.model: name the weights' architecture")
     if recipe.teacher.class_map is not None and not has_teacher:
         raise SegkdError("teacher.class_map without teacher.model: name the teacher, or remove the map")
 
 
-def _build_teaching(recipe: Recipe, student: Segmenter, labels: LabelSpace) -> tuple[Network | None, Method | None]:
+def _build_teaching(recipe: Recipe, student: Segmenter, labels: LabelSpace) -> tuple[Network | None, Composite | None]:
     if recipe.teacher.model is None:
         return None, None
     teacher = load_teacher(recipe.teacher.model, recipe.teacher.weights, labels, recipe.teacher.class_map)
     method = build_composite(
         recipe.methods, student=student.tap_info(), teacher=teacher.tap_info(), num_classes=labels.num_classes
     )
-    print(method.describe(), file=sys.stderr)
+    threshold = recipe.teacher.pseudo_labels if recipe.data.unlabelled is not None else None
+    print(method.describe(threshold), file=sys.stderr)
     return teacher, method
 
 

@@ -43,3 +43,9 @@ def open_fabric(device: torch.device, amp: str) -> Fabric:
     devices: Any = 1 if device.type == "cpu" else [device.index or 0]
     plugins: Any = [] if amp == "off" else [MixedInside(FABRIC_NAMES[amp], device.type)]  # type: ignore[arg-type]
     return Fabric(accelerator=device.type, devices=devices, plugins=plugins)
+
+
+def loss_scale(fabric: Fabric) -> float:
+    """What the loss is multiplied by before its backward pass: the gradient scaler's factor, 1 without one."""
+    scaler = getattr(fabric.strategy.precision, "scaler", None)
+    return 1.0 if scaler is None else float(scaler.get_scale())

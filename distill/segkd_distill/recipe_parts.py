@@ -10,7 +10,7 @@ from segkd.recipe import Named, Recipe, TrainPart, split_named
 from segkd.recipe_problems import Places
 from segkd.yaml_lines import KeyPath, dotted
 from segkd_distill.methods import check_hyper
-from segkd_distill.methods.compose import parse_methods
+from segkd_distill.methods.compose import WEIGHTINGS, parse_methods
 from segkd_distill.optim import build_schedule, optimizer_settings
 from segkd_distill.task_loss import build_task_loss
 
@@ -65,7 +65,7 @@ def _check_schedule(train: TrainPart, part: Named) -> None:
 
 def _check_method(part: Named) -> None:
     for name, hyper in parse_methods([part]):
-        check_hyper(name, hyper.keys() - {"weight"})
+        check_hyper(name, hyper.keys() - WEIGHTINGS)
 
 
 def _check_transform(part: Named) -> None:

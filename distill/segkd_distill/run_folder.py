@@ -30,6 +30,7 @@ from segkd_distill.checkpoint import (
     set_random_state,
 )
 from segkd_distill.device import describe_device
+from segkd_distill.earlier_runs import as_begun
 from segkd_distill.metrics_log import TermMeans
 from segkd_distill.provenance import git_state, versions
 from segkd_distill.run_changes import require_same_run
@@ -88,7 +89,7 @@ def check_folder(run: Path, recipe: Recipe, *, resume: bool) -> None:
     if resume:
         if not (run / RECIPE).exists():
             raise SegkdError(f"{run} holds no run to resume: there is no {RECIPE}")
-        require_same_run(run, load_recipe(run / RECIPE), recipe)
+        require_same_run(run, as_begun(load_recipe(run / RECIPE), run), recipe)
         return
     checkpoints = (CHECKPOINT, predecessor(run / CHECKPOINT).name)
     if not any((run / name).exists() for name in (*checkpoints, RECORD, WEIGHTS)):

@@ -25,12 +25,14 @@ from segkd_distill.data.loader import Batch, batches
 from segkd_distill.data.photometric import distort, draw_distortion
 from segkd_distill.data.seeding import Stream, generator
 from segkd_distill.device import choose_device, describe_device
+from segkd_distill.earlier_runs import as_begun
 from segkd_distill.evaluate import evaluate, validation_rules
 from segkd_distill.interrupt import Interrupted, StopRequest
 from segkd_distill.methods.base import Group, StepContext
 from segkd_distill.metrics_log import MetricsLog, diverged
 from segkd_distill.models.segmenter import Segmenter
 from segkd_distill.optim import limit_gradients, set_learning_rate
+from segkd_distill.precision import loss_scale
 from segkd_distill.progress import ProgressReport
 from segkd_distill.run_changes import follow_moved_data, require_places
 from segkd_distill.run_folder import (
@@ -84,7 +86,7 @@ def fit(
         Interrupted: after SIGINT or SIGTERM, once the run is saved.
     """
     if resume and (run / RECIPE).exists():
-        recipe = follow_moved_data(recipe, load_recipe(run / RECIPE))
+        recipe = as_begun(follow_moved_data(recipe, load_recipe(run / RECIPE)), run)
     recipe = resolve_recipe(recipe)
     validation_rules(recipe)  # what is wrong in them stops the run here
     if resume:
@@ -148,7 +150,7 @@ def train_steps(
                 images, masks, ctx = _to_device(parts, batch, step, number)
                 if method is not None and number == 0:
                     method.before_step(ctx)
-                terms = parts.step(images, masks, ctx)
+                terms = _terms(parts, images, masks, ctx)
                 position.means.add(terms, step)  # ends the run here if a term is not finite; waits for the device
                 fabric.backward(torch.stack(list(terms.values())).sum() / train.accumulate)
 
@@ -163,7 +165,8 @@ def train_steps(
             if done % log_every == 0 or done == train.iters:
                 means = position.means.take()
                 report.note = f"loss {means['loss']:.4g}"
-                log.write(done, "train", {**means, "lr": lr, "img_per_s": report.images_per_s, "eta_s": report.eta_s})
+                speed = {"lr": lr, "img_per_s": report.images_per_s, "eta_s": report.eta_s}
+                log.write(done, "train", {**means, **_teaching(parts), **speed})
             due = _validates(done, eval_every, train.iters)
             waited = done % save_every == 0 if save_every else time.monotonic() - saved_at > SAVE_EVERY_S
             if due or waited or stop.signal_number is not None:
@@ -270,6 +273,22 @@ def _update(parts: Assembly, groups: list[Group], step: int) -> None:
     parts.optimizer.zero_grad(set_to_none=True)
     if parts.adversary_optimizer is not None:
         _train_adversary(parts)
+
+
+def _terms(parts: Assembly, images: Tensor, masks: Tensor, ctx: StepContext) -> dict[str, Tensor]:
+    """Every term of the loss as it is minimised: balanced methods under their factors."""
+    terms: dict[str, Tensor] = parts.step(images, masks, ctx)
+    if parts.balance is None:
+        return terms
+    return parts.balance(terms, ctx.step, loss_scale=loss_scale(parts.fabric))
+
+
+def _teaching(parts: Assembly) -> dict[str, float]:
+    """For the log: ``balance/NAME``, the factors of balanced methods, and the share of pixels with a pseudo-label."""
+    factors = parts.balance.factors() if parts.balance is not None else {}
+    values = {f"balance/{name}": factor for name, factor in factors.items()}
+    share = parts.step.module.pseudo_share
+    return values if share is None else {**values, "pseudo_share": float(share)}
 
 
 def _train_adversary(parts: Assembly) -> None:

@@ -30,13 +30,16 @@ def teacher(streets: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def distillation(streets: Path, teacher: Path) -> Recipe:
-    """Dropout, warm-up, adapters with batch statistics, mixed batches, an epoch that ends in the middle."""
+    """Dropout, warm-up, balanced methods, the teacher's labels, adapters with batch statistics, mixed batches, an epoch
+    that ends in the middle.
+    """
     return recipe_of(
         streets,
         f"data.train='cityscapes:{streets},frames=:7'",
         f"data.unlabelled='cityscapes:{streets},frames=7:'",
         f"teacher.model={teacher}",
-        "methods=[{cwd: {on: both, adapter: conv_bn_relu}}]",
+        "methods=[{cwd: {on: both, adapter: conv_bn_relu}}, bpkd]",
+        "teacher.pseudo_labels=0.1",
         "train.warmup_iters=5",
     )
 

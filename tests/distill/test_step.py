@@ -142,3 +142,45 @@ def test_a_batch_without_any_label_is_zero_and_finite() -> None:
 def test_pixels_may_be_bytes_or_floats(kind: torch.dtype) -> None:
     step = DistillStep(student()).eval()
     assert torch.equal(step(IMAGES.to(kind), MASKS, context())["task/ce"], step(IMAGES, MASKS, context())["task/ce"])
+
+
+def test_rows_without_labels_get_the_teachers_where_it_is_sure() -> None:
+    step = distillation("bpkd", mixed=True).eval()
+    seen: list[StepContext] = []
+    assert step.method is not None and step.teacher is not None
+    step.method.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[3]))
+    masks = MASKS.clone()
+    masks[2:] = 255
+    guide = step.teacher
+    probability, winner = guide.upsample(guide(IMAGES).logits[2:], (32, 64)).softmax(1).max(1)
+    step.pseudo_labels = float(probability.median())
+    step(IMAGES, masks, context([True, True, False, False]))
+
+    expected = torch.where(probability > step.pseudo_labels, winner, 255)
+    assert 0 < (expected == 255).float().mean() < 1
+    assert seen[0].pseudo_labels is not None
+    torch.testing.assert_close(seen[0].pseudo_labels[:2], MASKS[:2].long())
+    torch.testing.assert_close(seen[0].pseudo_labels[2:], expected)
+    assert step.pseudo_share is not None
+    torch.testing.assert_close(step.pseudo_share, (expected != 255).float().mean())
+
+
+def test_a_method_without_labels_asks_for_no_pseudo_labels() -> None:
+    net, guide = student(), teacher()
+    built = build_composite(["cwd"], student=net.tap_info(), teacher=guide.tap_info(), num_classes=CLASSES)
+    assert DistillStep(net, guide, built, mixed=True, pseudo_labels=0.5).pseudo_labels is None
+
+
+def test_self_training_takes_them_into_the_task() -> None:
+    masks = MASKS.clone()
+    masks[2:] = 255
+    step = distillation("cwd", mixed=True).eval()
+    without = step(IMAGES, masks, context([True, True, False, False]))["task/ce"]
+    step.pseudo_labels, step.self_training = 0.0, True
+    assert step.teacher is not None
+    winner = step.teacher.upsample(step.teacher(IMAGES).logits, (32, 64)).argmax(1)
+    merged = torch.cat([MASKS[:2].long(), winner[2:]])
+    logits = step.student.upsample(step.student(IMAGES).logits, (32, 64))
+    mixed = step(IMAGES, masks, context([True, True, False, False]))["task/ce"]
+    torch.testing.assert_close(mixed, labelled_cross_entropy(logits, merged))
+    assert mixed != without

@@ -127,7 +127,7 @@ def test_distillation_leaves_the_teacher_alone(streets: Path, tmp_path: Path) ->
     assert record["kind"] == "distill" and record["teacher"] == str(teacher)
     assert same(weights(teacher), before)
     rows = [row for _, event, row in losses(tmp_path / "run") if event == "train"]
-    assert set(rows[0]) == {"loss", "lr", "task/ce", "cwd/logits", "kd/logits"}
+    assert set(rows[0]) == {"loss", "lr", "task/ce", "balance/cwd", "cwd/logits", "kd/logits"}
     assert set(weights(tmp_path / "run")) == set(load_run(tmp_path / "run").model.state_dict())
 
 

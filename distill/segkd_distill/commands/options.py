@@ -103,7 +103,7 @@ _TEACHING_OPTIONS: tuple[Callable[[Command], Command], ...] = (
         "(which needs --teacher-weights).",
     ),
     click.option("--teacher-weights", metavar="FILE|NAME", help="Weights of the network that --teacher names."),
-    click.option("--method", metavar="NAME[:WEIGHT][+...]", help="Methods; see `segkd list methods`."),
+    click.option("--method", metavar="NAME[@SHARE|:WEIGHT][+...]", help="Methods; see `segkd list methods`."),
     click.option("--unlabelled", metavar="NAME:PATH", help="Frames without labels for half of each batch."),
 )
 

@@ -27,6 +27,10 @@ TEACHER_CBAMS = ("parameter_free", "learned", "random")
 CONNECTOR_PHASES = ("joint", "connectors_only")
 
 
+SHORTEST_PHASE = 300
+"""Steps of the connector phase where the first epoch is shorter."""
+
+
 class AttentionFeatureDistillation(Method):
     """Distance of CBAM-refined, normalised features at three taps; terms ``c4_pre``, ``context``, ``decoder``.
 
@@ -34,9 +38,9 @@ class AttentionFeatureDistillation(Method):
     and BatchNorm), refine the teacher's with CBAM, divide each by its Frobenius norm over the whole batch, and take the
     squared distance over the number of images, times ``loss_weight``.
 
-    The connectors train in a first phase, the first epoch, and then stay as they are (their BatchNorm goes on with the
-    statistics of the batch). During the phase the student is never idle: it learns from its task loss and, with
-    ``connector_phase="joint"``, from this method's terms as well, together with its connectors.
+    The connectors train in a first phase, the first epoch or some hundred steps, and then stay as they are (their
+    BatchNorm goes on with the statistics of the batch). During the phase the student is never idle: it learns from its
+    task loss and, with ``connector_phase="joint"``, from this method's terms as well, together with its connectors.
 
     Source: Mansurian et al., "Attention as Geometric Transformation: Revisiting Feature Distillation for Semantic
     Segmentation" (first "Attention-guided Feature Distillation for Semantic Segmentation"), AmirMansurian/AttnFD at
@@ -63,7 +67,9 @@ class AttentionFeatureDistillation(Method):
         teacher_cbam: ``parameter_free``; ``learned``, with weights that learn in the connector phase and then stay
             (the authors would insert it in the teacher's own training, which needs such a teacher); or ``random``,
             with weights as initialised, as ``distiller.py`` at f090bbe has it in effect.
-        connector_iters: steps of the connector phase; None for the first epoch of the labelled data, as published.
+        connector_iters: steps of the connector phase; None for the first epoch of the labelled data, as published, but
+            at least ``SHORTEST_PHASE`` steps or a third of the run, whichever is less: with few labels an epoch is a
+            handful of steps.
         freeze_connectors: False lets the connectors learn to the end, as adapters usually do.
         connector_phase: ``joint`` or ``connectors_only``, see above.
         learn_channel_gates: False leaves the channel gates as initialised, as ``train_kd.py`` at f090bbe does.
@@ -160,7 +166,9 @@ class AttentionFeatureDistillation(Method):
         self.connecting = self._is_connecting(ctx)
 
     def _is_connecting(self, ctx: StepContext) -> bool:
-        return ctx.epoch == 0 if self.connector_iters is None else ctx.step < self.connector_iters
+        if self.connector_iters is not None:
+            return ctx.step < self.connector_iters
+        return ctx.epoch == 0 or ctx.step < min(SHORTEST_PHASE, ctx.total_steps // 3)
 
     def _phase_is_on(self, step: int) -> bool:
         return self.connecting if self.connector_iters is None else step < self.connector_iters

@@ -25,6 +25,8 @@ class StepContext:
         epoch: 0-based pass over the labelled data.
         ignore_index: the label of pixels without a class.
         labelled: (N,) bool, False for rows without labels (their labels are all ``ignore_index``).
+        pseudo_labels: (N, H, W) int64 labels of all rows, those of rows without labels made by the teacher; None where
+            the teacher makes none.
         rank: this process among ``world_size``.
         world_size: how many processes train together.
     """
@@ -34,6 +36,7 @@ class StepContext:
     epoch: int
     ignore_index: int
     labelled: Tensor
+    pseudo_labels: Tensor | None = None
     rank: int = 0
     world_size: int = 1
 
@@ -45,7 +48,7 @@ class Needs:
     Attributes:
         student_taps: taps of the student.
         teacher_taps: taps of the teacher.
-        labels: whether it reads labels (then unlabelled rows are skipped).
+        labels: whether it reads labels (rows without labels get the teacher's, or are skipped).
     """
 
     student_taps: frozenset[str] = frozenset()
@@ -115,6 +118,8 @@ class Method(nn.Module):
         paper: authors, title and place, for ``segkd list methods``.
         status: ``verified against original values`` or ``reconstructed``.
         summary: the idea in one line.
+        default_balance: share of the gradient of its terms against the task's that ``segkd distill`` gives it where
+            neither a weight nor a share is said; docs/results.md says on what it was chosen.
         weights_by_dataset: data set -> hyper-parameter -> published weight; the data sets whose weights are known.
         needs: what it reads.
         declares: properties that its tests check.
@@ -123,6 +128,7 @@ class Method(nn.Module):
     paper: ClassVar[str] = ""
     status: ClassVar[str] = ""
     summary: ClassVar[str] = ""
+    default_balance: ClassVar[float] = 1.0
     weights_by_dataset: ClassVar[dict[str, dict[str, float]]] = {}
     needs: Needs = Needs()
     declares: Declares = Declares()

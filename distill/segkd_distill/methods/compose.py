@@ -1,4 +1,4 @@
-"""Several methods as one: ``--method cwd+brd:0.5``, or the ``methods`` list of a recipe."""
+"""Several methods as one: ``--method cwd+brd@0.5``, or the ``methods`` list of a recipe."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ import torch
 from torch import Tensor, nn
 
 from segkd.errors import SegkdError, unknown_name
-from segkd_distill.methods import METHODS, build_method
+from segkd_distill.methods import METHODS, build_method, method_class
 from segkd_distill.methods.base import Declares, Group, Method, Needs, StepContext, at_least_zero
 from segkd_distill.models.output import SegOutput, TapInfo
 
 # What ``build_method`` is given by the run.
 RESERVED = frozenset({"name", "student", "teacher", "num_classes"})
+# How a method's terms enter the loss; given to no method.
+WEIGHTINGS = frozenset({"weight", "balance"})
 
 MethodSpec = str | Mapping[str, Mapping[str, Any] | None]
 
@@ -24,18 +26,21 @@ def parse_methods(specs: Iterable[MethodSpec]) -> list[tuple[str, dict[str, Any]
     """Read what the command line or a recipe says about methods.
 
     Args:
-        specs: each ``"cwd"``, ``"brd:0.5"``, ``"cwd+brd:0.5"`` (the number is the weight) or
-            ``{"cwd": {"temperature": 1.0, "weight": 2.0}}``.
+        specs: each ``"cwd"``, ``"brd:0.5"`` (the published terms times 0.5), ``"brd@0.5"`` (a gradient half as large as
+            the task's), ``"cwd+brd@0.5"`` or ``{"cwd": {"temperature": 1.0, "weight": 2.0}}``.
 
     Returns:
-        (name, hyper-parameters) per method in the given order; ``weight`` is always among them, 1 unless given.
+        (name, hyper-parameters) per method in the given order; ``weight`` or ``balance`` are among them where they
+        were given, never both.
 
     Raises:
-        SegkdError: for an unknown name, a method that comes twice, or a weight that is no number >= 0.
+        SegkdError: for an unknown name, a method that comes twice, a weight or balance that is no number >= 0, or both
+            for one method.
     """
     parsed: list[tuple[str, dict[str, Any]]] = []
     for spec in specs:
         parsed += _parse_text(spec) if isinstance(spec, str) else _parse_mapping(spec)
+
     seen: set[str] = set()
     for name, hyper in parsed:
         if name not in METHODS:
@@ -45,20 +50,46 @@ def parse_methods(specs: Iterable[MethodSpec]) -> list[tuple[str, dict[str, Any]
         seen.add(name)
         for key in sorted(RESERVED & hyper.keys()):
             raise SegkdError(f"{key} is no hyper-parameter of method {name}: the run sets it")
-        hyper["weight"] = at_least_zero(f"the weight of method {name}", hyper.get("weight", 1.0))
+        if "weight" in hyper and "balance" in hyper:
+            raise SegkdError(f"method {name}: weight fixes the factor, balance lets it follow the gradients; keep one")
+        for key in WEIGHTINGS & hyper.keys():
+            hyper[key] = at_least_zero(f"the {key} of method {name}", hyper[key])
     return parsed
+
+
+def weighted_methods(specs: Iterable[MethodSpec], *, published: bool) -> list[dict[str, dict[str, Any]]]:
+    """Say for every method how it is weighted.
+
+    Args:
+        specs: as :func:`parse_methods` reads them.
+        published: what a method gets that says neither ``weight`` nor ``balance``: its published terms as they are
+            (``weight: 1``), or ``balance`` with its default share.
+
+    Returns:
+        One ``{name: hyper-parameters}`` per method, each with ``weight`` or ``balance``.
+
+    Raises:
+        SegkdError: as ``parse_methods``.
+    """
+    methods = []
+    for name, hyper in parse_methods(specs):
+        if not WEIGHTINGS & hyper.keys():
+            hyper |= {"weight": 1.0} if published else {"balance": method_class(name).default_balance}
+        methods.append({name: hyper})
+    return methods
 
 
 def _parse_text(text: str) -> list[tuple[str, dict[str, Any]]]:
     parsed: list[tuple[str, dict[str, Any]]] = []
     for part in text.split("+"):
-        name, colon, number = (piece.strip() for piece in part.partition(":"))
+        key = "balance" if "@" in part else "weight"
+        name, given, number = (piece.strip() for piece in part.partition("@" if key == "balance" else ":"))
         if not name:
-            raise SegkdError(f"methods are written NAME[:WEIGHT][+NAME[:WEIGHT]...], got {text!r}")
+            raise SegkdError(f"methods are written NAME[:WEIGHT|@SHARE][+NAME...], got {text!r}")
         try:
-            parsed.append((name, {"weight": float(number)} if colon else {}))
+            parsed.append((name, {key: float(number)} if given else {}))
         except ValueError:
-            raise SegkdError(f"the weight of method {name} must be a number, got {number!r}") from None
+            raise SegkdError(f"the {key} of method {name} must be a number, got {number!r}") from None
     return parsed
 
 
@@ -85,29 +116,34 @@ def build_composite(
     Raises:
         SegkdError: as ``parse_methods`` and ``build_method``.
     """
-    built = []
+    built, shares = [], {}
     for name, hyper in parse_methods(methods):
-        weight = hyper.pop("weight")
+        weight = hyper.pop("weight", 1.0)
+        if "balance" in hyper:
+            shares[name] = hyper.pop("balance")
         method = build_method(name, student=student, teacher=teacher, num_classes=num_classes, **hyper)
         built.append((name, weight, method))
-    return Composite(built)
+    return Composite(built, shares)
 
 
 class Composite(Method):
     """Methods side by side: their terms are named ``cwd/logits`` and multiplied by the method's weight.
 
-    A method that needs labels sees only the rows that have them, and adds no term when there is none; the others see
-    all rows. An adversary's own terms are not weighted: the weight is what the student is charged.
+    A method that needs labels sees the rows that have them, by the data or by the teacher (``ctx.pseudo_labels``), and
+    adds no term when there is none; the others see all rows. An adversary's own terms are not weighted: the weight is
+    what the student is charged.
 
     Args:
         methods: (name, weight, method), each name once.
+        shares: method -> share of its gradient against the task's, for those that ``GradientBalance`` weights.
 
     Raises:
         SegkdError: for a name that comes twice.
     """
 
-    def __init__(self, methods: Sequence[tuple[str, float, Method]]) -> None:
+    def __init__(self, methods: Sequence[tuple[str, float, Method]], shares: Mapping[str, float] | None = None) -> None:
         super().__init__()
+        self.shares = dict(shares or {})
         names = [name for name, _, _ in methods]
         if len(set(names)) < len(names):
             raise SegkdError(f"each method at most once, got {'+'.join(names)}")
@@ -176,14 +212,24 @@ class Composite(Method):
         for _, method in self.members():
             method.after_step(ctx)
 
-    def describe(self) -> str:
-        """One line for the log: weights, and which methods act on rows without labels."""
-        shown = [f"{name} (weight {self.weights[name]:g})" for name, _ in self.members()]
+    def describe(self, pseudo_labels: float | None = None) -> str:
+        """One line for the log: weights, and which methods act on rows without labels.
+
+        Args:
+            pseudo_labels: probability above which the teacher labels rows without labels, None if it labels none.
+        """
+        shown = [
+            f"{name} ({f'balance {self.shares[name]:g}' if name in self.shares else f'weight {self.weights[name]:g}'})"
+            for name, _ in self.members()
+        ]
         everywhere = [name for name, method in self.members() if not method.needs.labels]
         labelled = [name for name, method in self.members() if method.needs.labels]
+        where = "on labelled rows only"
+        if pseudo_labels is not None:
+            where = f"on all rows, with the teacher's labels above {pseudo_labels:g} on those without"
         return (
             f"methods: {', '.join(shown) or 'none'}; on all rows: {', '.join(everywhere) or 'none'}; "
-            f"on labelled rows only: {', '.join(labelled) or 'none'}"
+            f"{where}: {', '.join(labelled) or 'none'}"
         )
 
 
@@ -191,7 +237,9 @@ Rows = tuple[SegOutput, SegOutput, Tensor | None, StepContext]
 
 
 def _labelled_rows(student: SegOutput, teacher: SegOutput, labels: Tensor | None, ctx: StepContext) -> Rows | None:
-    """The rows that have labels, None if no row has."""
+    """The rows that have labels, by the data or the teacher; None if no row has."""
+    if ctx.pseudo_labels is not None:
+        return student, teacher, ctx.pseudo_labels, replace(ctx, labelled=torch.ones_like(ctx.labelled))
     if labels is None or not bool(ctx.labelled.any()):
         return None
     if bool(ctx.labelled.all()):

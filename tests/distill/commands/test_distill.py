@@ -34,7 +34,7 @@ def test_a_run_with_two_methods_and_unlabelled_frames(streets: Path, teacher: Pa
     )
     assert result.exit_code == 0, result.output
     record = json.loads(result.stdout)
-    assert record["methods"] == [{"cwd": {"weight": 1.0}}, {"kd": {"weight": 0.5}}]
+    assert record["methods"] == [{"cwd": {"balance": 1.0}}, {"kd": {"weight": 0.5}}]
     assert record["data"]["val"] == f"cityscapes:{streets}" and record["teacher"] == str(teacher)
     rows = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     assert {"task/ce", "cwd/logits", "kd/logits"} <= set(rows[0])

@@ -39,7 +39,7 @@ def test_every_named_option_reaches_its_key() -> None:
         "skip_damaged": True,
     }
     assert found.teacher.model == "runs/t" and found.student.model == "pspnet-r18" and found.student.weights == "w.pth"
-    assert found.methods == [{"cwd": {"weight": 1.0}}, {"kd": {"weight": 0.5}}]
+    assert found.methods == [{"cwd": {}}, {"kd": {"weight": 0.5}}]
     assert found.augment.crop == (96, 192) and found.eval.every == 2
     train_part = found.train
     assert (train_part.iters, train_part.batch, train_part.optimizer, train_part.lr) == (7, 6, "adamw", 0.5)

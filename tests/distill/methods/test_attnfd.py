@@ -85,6 +85,14 @@ class TestAttentionFeatureDistillation(BaseMethodTester):
         assert self.active(method, 8, 1) == {"student_cbam"}
         assert self.active(method, 3, 0) == phase, "a run that was resumed earlier"
 
+    def test_a_short_epoch_does_not_make_a_short_phase(self) -> None:
+        method = self.built()
+        for total, phase in ((60, 20), (900, 300), (90_000, 300)):
+            for step, learns in ((phase - 1, True), (phase, False)):
+                method.before_step(replace(at(step, 7), total_steps=total))
+                (active,) = [g.active(step) for g in method.parameter_groups() if g.name == "connectors"]
+                assert active == learns, (total, step)
+
     def test_phase_of_so_many_steps(self) -> None:
         method = self.built(connector_iters=5, connector_phase="connectors_only")
         assert self.active(method, 4, 2) == {"connectors"}
@@ -98,7 +106,7 @@ class TestAttentionFeatureDistillation(BaseMethodTester):
             values = {}
             for epoch in (0, 1):
                 student, teacher, labels = self.batch(method)
-                terms = copy.deepcopy(method)(student, teacher, labels, at(0, epoch))
+                terms = copy.deepcopy(method)(student, teacher, labels, at(9, epoch))
                 values[epoch] = {name: term.detach() for name, term in terms.items()}
                 backward(terms)
                 assert [student.taps[tap].grad is not None for tap in FEATURES] == [epoch == 1] * 3

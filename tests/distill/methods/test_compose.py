@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from segkd.errors import SegkdError
 from segkd_distill.methods import Declares, Group, Method, Needs, StepContext
-from segkd_distill.methods.compose import Composite, JointOptimizer, build_composite, parse_methods
+from segkd_distill.methods.compose import Composite, JointOptimizer, build_composite, parse_methods, weighted_methods
 from segkd_distill.models.output import SegOutput
 from tests.distill.methods.networks import IGNORE, FakeNetwork, context, forward
 
@@ -29,11 +29,13 @@ class Labelled(Method):
         self.adversarial = adversarial
         self.calls: list[str] = []
         self.seen: list[tuple[int, int, int, list[bool]]] = []
+        self.labels: Tensor | None = None
 
     def forward(
         self, student: SegOutput, teacher: SegOutput, labels: Tensor | None, ctx: StepContext
     ) -> dict[str, Tensor]:
         assert labels is not None
+        self.labels = labels
         self.seen.append((len(student.logits), len(teacher.taps["context"]), len(labels), ctx.labelled.tolist()))
         return {"rows": self.scale * len(student.logits), "sum": self.scale * student.logits.sum()}
 
@@ -56,13 +58,15 @@ class Labelled(Method):
 @pytest.mark.parametrize(
     ("specs", "expected"),
     [
-        (["cwd"], [("cwd", {"weight": 1.0})]),
-        (["cwd+kd:0.5"], [("cwd", {"weight": 1.0}), ("kd", {"weight": 0.5})]),
-        ([" cwd : 2 + kd "], [("cwd", {"weight": 2.0}), ("kd", {"weight": 1.0})]),
-        (["kd", "cwd:0"], [("kd", {"weight": 1.0}), ("cwd", {"weight": 0.0})]),
-        ([{"cwd": {}}, {"kd": {"weight": 0.5}}], [("cwd", {"weight": 1.0}), ("kd", {"weight": 0.5})]),
+        (["cwd"], [("cwd", {})]),
+        (["cwd+kd:0.5"], [("cwd", {}), ("kd", {"weight": 0.5})]),
+        ([" cwd : 2 + kd "], [("cwd", {"weight": 2.0}), ("kd", {})]),
+        (["cwd@2 + kd:0.5"], [("cwd", {"balance": 2.0}), ("kd", {"weight": 0.5})]),
+        (["kd", "cwd:0"], [("kd", {}), ("cwd", {"weight": 0.0})]),
+        ([{"cwd": {}}, {"kd": {"weight": 0.5}}], [("cwd", {}), ("kd", {"weight": 0.5})]),
         ([{"cwd": {"on": "both", "weight": 3}}], [("cwd", {"on": "both", "weight": 3.0})]),
-        ([{"cwd": None}, "kd"], [("cwd", {"weight": 1.0}), ("kd", {"weight": 1.0})]),
+        ([{"cwd": {"balance": 3}}], [("cwd", {"balance": 3.0})]),
+        ([{"cwd": None}, "kd"], [("cwd", {}), ("kd", {})]),
         ([], []),
     ],
 )
@@ -86,8 +90,11 @@ def test_parse_leaves_the_recipe_alone() -> None:
         (["cwd:"], "the weight of method cwd must be a number, got ''"),
         (["cwd:-1"], "the weight of method cwd must be a number of at least 0, got -1.0"),
         (["cwd:nan"], "the weight of method cwd must be a number of at least 0, got nan"),
-        (["cwd++kd"], r"methods are written NAME\[:WEIGHT\]"),
-        ([""], r"methods are written NAME\[:WEIGHT\]"),
+        (["cwd@heavy"], "the balance of method cwd must be a number, got 'heavy'"),
+        (["cwd@-1"], "the balance of method cwd must be a number of at least 0, got -1.0"),
+        (["cwd++kd"], r"methods are written NAME\[:WEIGHT|@SHARE\]"),
+        ([""], r"methods are written NAME\[:WEIGHT|@SHARE\]"),
+        ([{"cwd": {"weight": 1, "balance": 1}}], "method cwd: weight fixes the factor, balance lets it follow"),
         ([{"cwd": {}, "kd": {}}], "one method per entry of the list expected, got cwd, kd"),
         ([{"cwd": {"student": 1}}], "student is no hyper-parameter of method cwd"),
         ([{"cwd": 0.5}], "method cwd expects hyper-parameters by name"),
@@ -97,6 +104,14 @@ def test_parse_leaves_the_recipe_alone() -> None:
 def test_parse_refuses(specs: list[Any], message: str) -> None:
     with pytest.raises(SegkdError, match=message):
         parse_methods(specs)
+
+
+def test_a_method_without_weight_or_balance_is_balanced_unless_published_weights_are_meant() -> None:
+    specs = ["cwd+kd:0.5", {"ifvd": {"balance": 3}}]
+    balanced = weighted_methods(specs, published=False)
+    assert balanced == [{"cwd": {"balance": 1.0}}, {"kd": {"weight": 0.5}}, {"ifvd": {"balance": 3.0}}]
+    assert weighted_methods(specs, published=True)[0] == {"cwd": {"weight": 1.0}}
+    assert weighted_methods(balanced, published=True) == balanced
 
 
 def built(specs: Iterable[Any]) -> Composite:
@@ -157,6 +172,20 @@ def test_describe() -> None:
         "methods: reads (weight 0.5), ignores (weight 1); on all rows: ignores; on labelled rows only: reads"
     )
     assert built(["kd"]).describe() == "methods: kd (weight 1); on all rows: kd; on labelled rows only: none"
+    assert "kd (balance 2)" in built(["kd@2"]).describe()
+    assert "with the teacher's labels above 0.5 on those without: reads" in composite.describe(0.5)
+
+
+def test_pseudo_labels_give_every_row_labels() -> None:
+    reads = Labelled()
+    composite = Composite([("reads", 1.0, reads)])
+    student, teacher, labels = (*(NETWORK.output(seed, 3, {"c4", "context"}) for seed in (1, 2)), NETWORK.labels(3, 3))
+    guessed = labels.clone()
+    guessed[1] = 4
+    ctx = StepContext(0, 1, 0, 255, torch.tensor([True, False, True]), pseudo_labels=guessed)
+    composite(student, teacher, labels, ctx)
+    assert reads.seen == [(3, 3, 3, [True, True, True])]
+    assert reads.labels is guessed
 
 
 def test_groups_and_steps_are_forwarded() -> None:
