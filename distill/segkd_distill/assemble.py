@@ -169,7 +169,7 @@ def assemble(recipe: Recipe, device: torch.device, workers: int = 0) -> Assembly
     fabric = open_fabric(device, recipe.train.amp)
     data = open_training_sets(recipe.data, workers=workers)
     seed_random(recipe.train.seed)
-    student, config = build_student(recipe.student, data.train.labels.num_classes)
+    student, config = build_student(recipe.student, data.train.labels.num_classes, data.train.labels.names)
     crop = recipe.augment.crop or data.first_image_px
     if rows.total == 1:
         _check_single_image(student, crop)

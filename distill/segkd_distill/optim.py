@@ -23,7 +23,13 @@ OPTIMIZERS: dict[str, tuple[Callable[..., torch.optim.Optimizer], dict[str, Any]
 
 @dataclass(frozen=True)
 class Poly:
-    """Polynomial decay with a linear warm-up, as mmsegmentation's ``PolyLR``.
+    """Polynomial decay with a linear warm-up; the decay is that of mmsegmentation 1.2's ``PolyLR`` (by iteration).
+
+    The whole curve is multiplied by a group's ``lr_mult``, ``min_lr`` with it, so that every group ends at the same
+    share of its rate. mmsegmentation 0.x and 1.x let all groups end at one ``min_lr``; with ``lr_mult`` 1, as in all
+    recipes here but the transformers', nothing differs. The warm-up is this project's: open-mmlab's linear one runs
+    from ``warmup_ratio`` (0.x) or ``start_factor`` (1.x), 1e-6 in its transformer recipes, and ends after the same
+    number of steps.
 
     Attributes:
         lr: base learning rate.

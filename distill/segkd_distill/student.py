@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from segkd.errors import SegkdError
@@ -26,13 +27,17 @@ def check_start(student: StudentPart) -> None:
         )
 
 
-def build_student(student: StudentPart, num_classes: int) -> tuple[Segmenter, ModelConfig]:
+def build_student(
+    student: StudentPart, num_classes: int, class_names: Sequence[str] = ()
+) -> tuple[Segmenter, ModelConfig]:
     """Build the network and load what it starts from: the backbone's weights first, then the whole network's.
 
     Args:
         student: a recipe's section; ``model`` is set.
         num_classes: of the data; with ``fresh_classifier`` the classifiers of weights for other classes are left at
             their initial values.
+        class_names: of the data, in their order; where the weights have names too, their classifiers are brought into
+            this order.
 
     Returns:
         The network, and its architecture with the normalisation of the weights.
@@ -45,7 +50,9 @@ def build_student(student: StudentPart, num_classes: int) -> tuple[Segmenter, Mo
         config = _normalised(config, load_backbone_weights(model, student.backbone_weights))
     if student.weights is not None:
         try:
-            report = load_weights(model, student.weights, other_classes=student.fresh_classifier)
+            report = load_weights(
+                model, student.weights, other_classes=student.fresh_classifier, class_names=class_names
+            )
         except OtherClasses as error:
             raise SegkdError(f"{error}; with --fresh-classifier the student takes all but the classifier") from error
         config = _normalised(config, report)

@@ -5,10 +5,13 @@ from pathlib import Path
 import pytest
 import torch
 
+from segkd.data.base import LabelSpace
 from segkd.errors import SegkdError
 from segkd.recipe import StudentPart, load_recipe
 from segkd_distill.models.checkpoint_formats.cirkd import CAFFE
-from segkd_distill.models.zoo import MODELS
+from segkd_distill.models.segmenter import Segmenter
+from segkd_distill.models.zoo import MODELS, build_model
+from segkd_distill.runs import save_model
 from segkd_distill.student import build_student, check_start
 from tests.distill.models.checkpoint_formats import foreign
 
@@ -47,3 +50,34 @@ def test_weights_for_other_classes_leave_a_fresh_classifier(tmp_path: Path, caps
     student, _ = build_student(part.model_copy(update={"fresh_classifier": True}), 3)
     assert student.num_classes == 3
     assert "the classifiers are for other classes: they keep their initial values" in capsys.readouterr().err
+
+
+def saved_run(folder: Path, names: tuple[str, ...]) -> Segmenter:
+    torch.manual_seed(1)
+    model = build_model("quickstart-mv2", len(names))
+    labels = LabelSpace(names, ((0, 0, 0),) * len(names))
+    save_model(folder, model, MODELS["quickstart-mv2"], labels, (64, 64))
+    return model
+
+
+@pytest.mark.parametrize("data", [("c", "A", "b_b"), ("b b", "a")])
+def test_classifiers_follow_the_names_of_the_classes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], data: tuple[str, ...]
+) -> None:
+    model = saved_run(tmp_path, ("a", "b-b", "c"))
+    part = StudentPart(model="quickstart-mv2", weights=str(tmp_path))
+    student, _ = build_student(part, len(data), data)
+    order = [["a", "b b", "c"].index(name.lower().replace("_", " ")) for name in data]
+    assert torch.equal(student.decode_head.conv_seg.weight, model.decode_head.conv_seg.weight[order])
+    assert torch.equal(student.decode_head.conv_seg.bias, model.decode_head.conv_seg.bias[order])
+    assert "brought into the data's order" in capsys.readouterr().err
+
+
+def test_as_many_classes_of_other_names_are_other_classes(tmp_path: Path) -> None:
+    model = saved_run(tmp_path, ("a", "b", "c"))
+    part = StudentPart(model="quickstart-mv2", weights=str(tmp_path))
+    with pytest.raises(SegkdError, match="no class of the weights is called d; with --fresh-classifier"):
+        build_student(part, 3, ("a", "b", "d"))
+    student, _ = build_student(part.model_copy(update={"fresh_classifier": True}), 3, ("a", "b", "d"))
+    assert not torch.equal(student.decode_head.conv_seg.weight, model.decode_head.conv_seg.weight)
+    assert torch.equal(next(student.backbone.parameters()), next(model.backbone.parameters()))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from segkd_distill.models.checkpoint_formats.base import Normalisation
 from segkd_distill.models.checkpoint_inspect import fitting_models
 from segkd_distill.models.checkpoint_reading import Checkpoint, read_checkpoint
 from segkd_distill.models.checkpoint_report import CLASSIFIER, LoadReport, compare, some
+from segkd_distill.models.class_map import plain_name
 from segkd_distill.models.network import Network
 
 # What begins a ResNet: the deep stem of V1c and of CIRKD, or the 7x7 convolution.
@@ -26,7 +27,9 @@ class OtherClasses(SegkdError):
     """Weights that fit but for their classifiers, which have another number of classes; callers say what to do."""
 
 
-def load_weights(model: Network, path: Path | str, *, other_classes: bool = False) -> LoadReport:
+def load_weights(
+    model: Network, path: Path | str, *, other_classes: bool = False, class_names: Sequence[str] = ()
+) -> LoadReport:
     """Load a checkpoint of any known format into a whole network, and print a report on stderr.
 
     The network's mean and std become those that the weights were trained with, where the format tells them. An
@@ -35,7 +38,8 @@ def load_weights(model: Network, path: Path | str, *, other_classes: bool = Fals
     Args:
         model: the network; with the attributes ``backbone``, ``decode_head`` and ``auxiliary_head`` for foreign files.
         path: a weights file, a run folder, or a name of ``segkd weights list`` that was fetched.
-        other_classes: leave the classifiers at their initial values where the file has another number of classes.
+        other_classes: leave the classifiers at their initial values where the file has other classes.
+        class_names: of the network; where the file has names too, its classifiers are brought into this order.
 
     Returns:
         What was loaded and what was not.
@@ -48,9 +52,42 @@ def load_weights(model: Network, path: Path | str, *, other_classes: bool = Fals
         raise SegkdError(
             f"{checkpoint.path} holds a backbone alone ({checkpoint.format}): give it as --backbone-weights"
         )
+    if class_names and checkpoint.class_names:
+        checkpoint = in_class_order(model, checkpoint, class_names, other_classes=other_classes)
     report = load_checkpoint(model, checkpoint, other_classes=other_classes)
     print(f"{checkpoint.path}: {report.summary()}", file=sys.stderr)
     return report
+
+
+def in_class_order(
+    model: Network, checkpoint: Checkpoint, class_names: Sequence[str], *, other_classes: bool
+) -> Checkpoint:
+    """A checkpoint whose classifiers have the classes of a network, in its order.
+
+    Raises:
+        OtherClasses: if the file lacks a class, unless ``other_classes``: the classifiers are the network's then.
+    """
+    ours, theirs = ([plain_name(name) for name in names] for names in (class_names, checkpoint.class_names or ()))
+    if ours == theirs:
+        return checkpoint
+    lacking = [name for name, plain in zip(class_names, ours, strict=True) if plain not in theirs]
+    if lacking and not other_classes:
+        raise OtherClasses(
+            f"{checkpoint.path}: the weights are for {len(theirs)} classes, the data have {len(ours)}, and no class of "
+            f"the weights is called {some(lacking)}"
+        )
+    own = model.state_dict()
+    order = None if lacking else torch.tensor([theirs.index(name) for name in ours])
+    tensors = dict(checkpoint.tensors)
+    for name in filter(CLASSIFIER.search, tensors):
+        if order is not None:
+            tensors[name] = tensors[name][order]
+        elif name in own:
+            tensors[name] = own[name].clone()
+    note = "the classifiers are for other classes: they keep their initial values"
+    if order is not None:
+        note = "the classifiers' classes are brought into the data's order, by name"
+    return replace(checkpoint, tensors=tensors, notes=(*checkpoint.notes, note))
 
 
 def load_checkpoint(model: Network, checkpoint: Checkpoint, *, other_classes: bool = False) -> LoadReport:

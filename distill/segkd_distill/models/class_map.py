@@ -73,7 +73,7 @@ def map_classes(
     groups: list[list[int]] = [[] for _ in student]
     homeless = []
     for channel, name in enumerate(teacher):
-        target = chosen[_plain(name)] if _plain(name) in chosen else own.get(_plain(name), -1)
+        target = chosen[plain_name(name)] if plain_name(name) in chosen else own.get(plain_name(name), -1)
         if target is None:
             continue
         if target < 0:
@@ -88,15 +88,15 @@ def map_classes(
 
 def _chosen(given: Mapping[str, str | None], teacher: Sequence[str], own: Mapping[str, int]) -> dict[str, int | None]:
     """Plain teacher name -> class of the data, None for one that is left out."""
-    theirs = {_plain(name) for name in teacher}
+    theirs = {plain_name(name) for name in teacher}
     chosen: dict[str, int | None] = {}
     for name, target in given.items():
-        if _plain(name) not in theirs:
+        if plain_name(name) not in theirs:
             raise SegkdError(f"teacher.class_map: {unknown_name('class of the teacher', name, teacher)}")
-        if target is not None and _plain(target) in own:
-            chosen[_plain(name)] = own[_plain(target)]
+        if target is not None and plain_name(target) in own:
+            chosen[plain_name(name)] = own[plain_name(target)]
         elif target is None or target == LEFT_OUT:
-            chosen[_plain(name)] = None
+            chosen[plain_name(name)] = None
         else:
             raise SegkdError(f"teacher.class_map: {name}: {unknown_name('class of the data', target, own)}")
     return chosen
@@ -105,13 +105,14 @@ def _chosen(given: Mapping[str, str | None], teacher: Sequence[str], own: Mappin
 def _by_plain_name(names: Sequence[str]) -> dict[str, int]:
     places: dict[str, int] = {}
     for index, name in enumerate(names):
-        if _plain(name) in places:
+        if plain_name(name) in places:
             raise SegkdError(f"the data have two classes called {name!r}: classes cannot be mapped by name")
-        places[_plain(name)] = index
+        places[plain_name(name)] = index
     return places
 
 
-def _plain(name: str) -> str:
+def plain_name(name: str) -> str:
+    """A class name as it is compared: case, ``_`` and ``-`` do not matter."""
     return " ".join(name.replace("_", " ").replace("-", " ").split()).casefold()
 
 

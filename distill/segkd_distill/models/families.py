@@ -134,9 +134,24 @@ def _torchvision(name: str, depth: int) -> ModelConfig:
     )
 
 
+def _torchvision_fcn(name: str, depth: int) -> ModelConfig:
+    """Torchvision's ``fcn_resnet*``, with its auxiliary head."""
+    return ModelConfig(
+        name,
+        "resnetv1c",
+        "fcn",
+        {"depth": depth, "deep_stem": False, "zero_init_residual": False},
+        {"inputs": ("c4",), "channels": 512},
+        256,
+        channel_dropout=False,
+    )
+
+
 TORCHVISION = (
     _torchvision("torchvision-deeplabv3-r50", 50),
     _torchvision("torchvision-deeplabv3-r101", 101),
+    _torchvision_fcn("torchvision-fcn-r50", 50),
+    _torchvision_fcn("torchvision-fcn-r101", 101),
 )
 
 # Output stride 16 and torchvision's stem.

@@ -134,6 +134,12 @@ class TestTorchvisionDeepLabV3R101(NamedModelTester):
     parameters = (21, 60_996_202)
 
 
+@pytest.mark.long
+class TestTorchvisionFCNR50(NamedModelTester):
+    name = "torchvision-fcn-r50"
+    parameters = (21, 35_322_218)  # as torchvision publishes
+
+
 class TestAttnFDR18(NamedModelTester):
     name = "attnfd-deeplabv3plus-r18"
     parameters = (21, 16_608_181)

@@ -12,6 +12,7 @@ FORMATS: tuple[Format, ...] = (
     attnfd.FORMAT,
     cirkd.FORMAT,
     torchvision.NETWORK,
+    torchvision.NETWORK_FCN,
     openmmlab.BACKBONE,
     openmmlab.HRNET,
     timm.BACKBONE_RESNET,

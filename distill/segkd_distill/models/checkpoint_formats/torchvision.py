@@ -1,7 +1,7 @@
-"""torchvision: DeepLabV3, and ResNet and MobileNetV2 alone; timm's plain ResNets have the same names.
+"""torchvision: DeepLabV3 and FCN, and ResNet and MobileNetV2 alone; timm's plain ResNets have the same names.
 
-Source: torchvision 0.28 (models/segmentation/deeplabv3.py, resnet.py, mobilenetv2.py). Images are RGB with ImageNet's
-mean and deviation, as here.
+Source: torchvision 0.28 (models/segmentation/deeplabv3.py, fcn.py, resnet.py, mobilenetv2.py). Images are RGB with
+ImageNet's mean and deviation, as here.
 """
 
 from __future__ import annotations
@@ -28,6 +28,18 @@ DEEPLABV3 = Rules(
     ],
     normalisation=IMAGENET,
 )
+FCN = Rules(
+    [
+        *(
+            (rf"{theirs}\.{index}\.(.+)", rf"{ours}.convs.0.{kind}.\1")
+            for theirs, ours in (("classifier", "decode_head"), ("aux_classifier", "auxiliary_head"))
+            for index, kind in _KINDS
+        ),
+        (r"classifier\.4\.(.+)", r"decode_head.conv_seg.\1"),
+        (r"aux_classifier\.4\.(.+)", r"auxiliary_head.conv_seg.\1"),
+    ],
+    normalisation=IMAGENET,
+)
 RESNET = Rules([(r"((?:conv1|bn1|layer[1-4])\..+)", r"backbone.\1")], (r"fc\..+",), IMAGENET)
 MOBILENETV2 = Rules(flat_rules("", old=False), (r"features\.18\..+", r"classifier\..+"), IMAGENET)
 
@@ -39,6 +51,11 @@ def matches_resnet(tensors: Tensors) -> bool:
 
 
 NETWORK = Format("torchvision", lambda tensors: has(tensors, r"classifier\.0\.convs\."), DEEPLABV3.translate)
+NETWORK_FCN = Format(
+    "torchvision",
+    lambda tensors: has(tensors, r"classifier\.0\.weight", r"classifier\.4\.weight", r"backbone\.layer4\."),
+    FCN.translate,
+)
 BACKBONE_RESNET = Format("torchvision backbone", matches_resnet, RESNET.translate)
 BACKBONE_MOBILENETV2 = Format(
     "torchvision backbone", lambda tensors: has(tensors, r"features\.1\.conv\.0\.0\."), MOBILENETV2.translate

@@ -31,6 +31,26 @@ def test_deeplabv3(tmp_path: Path) -> None:
     check_network("torchvision-deeplabv3_resnet50", "torchvision-deeplabv3-r50", "torchvision", tmp_path)
 
 
+def test_fcn(tmp_path: Path) -> None:
+    """torchvision's fcn_resnet50: the backbone and auxiliary head of its deeplabv3_resnet50, FCNHead before it."""
+    state = foreign.state_dict("torchvision-deeplabv3_resnet50")
+    state = {name: value for name, value in state.items() if not name.startswith("classifier.")}
+    classes = len(state["aux_classifier.4.bias"])
+    state["classifier.0.weight"] = torch.randn(512, 2048, 3, 3)
+    for name in ("weight", "bias", "running_mean", "running_var"):
+        state[f"classifier.1.{name}"] = torch.rand(512)
+    state["classifier.1.num_batches_tracked"] = torch.tensor(3)
+    state["classifier.4.weight"], state["classifier.4.bias"] = torch.randn(classes, 512, 1, 1), torch.randn(classes)
+    torch.save(state, tmp_path / "w.pth")
+    found = read_checkpoint(tmp_path / "w.pth")
+    assert (found.format, found.num_classes, found.normalisation) == ("torchvision", classes, IMAGENET)
+    best = describe(found)["models"][0]
+    assert (best["name"], best["fit"], best["matched"]) == ("torchvision-fcn-r50", 1.0, len(state))
+    student, _ = build_student(StudentPart(model="torchvision-fcn-r50", weights=str(tmp_path / "w.pth")), classes)
+    assert torch.equal(student.decode_head.conv_seg.weight, state["classifier.4.weight"])
+    assert torch.equal(student.auxiliary_head.conv_seg.bias, state["aux_classifier.4.bias"])  # type: ignore[union-attr]
+
+
 @pytest.mark.parametrize("name", BACKBONES)
 def test_backbones(name: str, tmp_path: Path) -> None:
     check_backbone(name, BACKBONES[name], "torchvision backbone", tmp_path)
