@@ -21,22 +21,24 @@ OPTIMIZERS: dict[str, tuple[Callable[..., torch.optim.Optimizer], dict[str, Any]
 }
 
 
+WARMUP_RATIO = 1e-6
+
+
 @dataclass(frozen=True)
 class Poly:
-    """Polynomial decay with a linear warm-up; the decay is that of mmsegmentation 1.2's ``PolyLR`` (by iteration).
+    """Polynomial decay with a linear warm-up, by step, as mmsegmentation 0.26 (mmcv 1.x) has them.
 
-    The whole curve is multiplied by a group's ``lr_mult``, ``min_lr`` with it, so that every group ends at the same
-    share of its rate. mmsegmentation 0.x and 1.x let all groups end at one ``min_lr``; with ``lr_mult`` 1, as in all
-    recipes here but the transformers', nothing differs. The warm-up is this project's: open-mmlab's linear one runs
-    from ``warmup_ratio`` (0.x) or ``start_factor`` (1.x), 1e-6 in its transformer recipes, and ends after the same
-    number of steps.
+    A group's rate begins at ``lr`` times its ``lr_mult`` and ends at ``min_lr``, whatever its ``lr_mult``. The decay
+    runs over all steps, those of the warm-up too; mmsegmentation 1.x has the same decay (``PolyLR`` with ``eta_min``)
+    but lets it begin where the warm-up ends.
 
     Attributes:
         lr: base learning rate.
         total_steps: steps of the run.
         power: exponent of the decay.
         min_lr: where it ends.
-        warmup_steps: steps of the warm-up, whose factor is (step + 1) / warmup_steps.
+        warmup_steps: steps of the warm-up, whose factor rises from ``WARMUP_RATIO`` in the first step to 1 in the
+            first step behind it.
     """
 
     lr: float
@@ -45,10 +47,13 @@ class Poly:
     min_lr: float
     warmup_steps: int
 
-    def __call__(self, step: int) -> float:
-        """The learning rate of a 0-based step."""
-        decayed = (self.lr - self.min_lr) * (1 - step / self.total_steps) ** self.power + self.min_lr
-        return decayed * min(1.0, (step + 1) / self.warmup_steps) if self.warmup_steps else decayed
+    def __call__(self, step: int, lr_mult: float = 1.0) -> float:
+        """The learning rate of a group with this factor in a 0-based step."""
+        base = self.lr * lr_mult
+        decayed = (base - self.min_lr) * (1 - step / self.total_steps) ** self.power + self.min_lr
+        if step >= self.warmup_steps:
+            return decayed
+        return decayed * (1 - (1 - step / self.warmup_steps) * (1 - WARMUP_RATIO))
 
 
 def build_schedule(train: TrainPart) -> Poly:
@@ -106,10 +111,10 @@ def build_optimizer(train: TrainPart, student: Segmenter, method: Method | None)
     return cls(groups, lr=train.lr, weight_decay=train.weight_decay, fused=train.amp != "fp16", **settings)
 
 
-def set_learning_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:
-    """Give every group its share of the learning rate."""
+def set_learning_rate(optimizer: torch.optim.Optimizer, schedule: Callable[[int, float], float], step: int) -> None:
+    """Give every group its learning rate of a 0-based step."""
     for group in optimizer.param_groups:
-        group["lr"] = lr * group["lr_mult"]
+        group["lr"] = schedule(step, group["lr_mult"])
 
 
 def limit_gradients(groups: list[Group], step: int) -> None:

@@ -59,9 +59,13 @@ def require_same_run(run: Path, there: Recipe, here: Recipe) -> None:
 
 
 def same_rates(there: Recipe, here: Recipe) -> bool:
-    """Whether two recipes have the same learning rate in every step that both have."""
+    """Whether two recipes have the same learning rates in every step that both have."""
     old, new = build_schedule(there.train), build_schedule(here.train)
-    return all(old(step) == new(step) for step in range(min(there.train.iters, here.train.iters)))
+    # Rates are straight lines over a group's factor: what agrees for two factors agrees for all.
+    alone = here.train.head_lr_mult == 1 and not here.methods
+    factors = (1.0,) if alone else (1.0, 2.0)
+    steps = range(min(there.train.iters, here.train.iters))
+    return all(old(step, factor) == new(step, factor) for step in steps for factor in factors)
 
 
 def follow_moved_data(recipe: Recipe, own: Recipe) -> Recipe:

@@ -141,7 +141,7 @@ def train_steps(
         for step in range(position.step, train.iters):
             step_began = time.perf_counter()
             lr = parts.schedule(step)
-            set_learning_rate(parts.optimizer, lr)
+            set_learning_rate(parts.optimizer, parts.schedule, step)
 
             # Forward and backward, over one batch or several.
             for number in range(train.accumulate):

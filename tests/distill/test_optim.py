@@ -30,10 +30,20 @@ def test_poly_is_mmsegmentations() -> None:
     assert schedule(39999) == pytest.approx(0.0099 * (1 / 40000) ** 0.9 + 1e-4)
 
 
-def test_warm_up_is_linear() -> None:
+def test_warm_up_is_mmcvs() -> None:
+    """mmcv 1.x: regular * (1 - (1 - step / warmup_iters) * (1 - 1e-6)), the decay running from the first step on."""
     part = TrainPart(iters=100, lr=1.0, warmup_iters=4, schedule={"poly": {"power": 1.0, "min_lr": 0.0}})
     schedule = build_schedule(part)
-    assert [schedule(step) for step in (0, 1, 3, 50)] == pytest.approx([0.25, 0.5 * 0.99, 0.97, 0.5])
+    expected = [1e-6, 0.99 * 0.25000075, 0.97 * 0.75000025, 0.96, 0.5]
+    assert [schedule(step) for step in (0, 1, 3, 4, 50)] == pytest.approx(expected)
+
+
+def test_min_lr_is_not_multiplied() -> None:
+    """Segmentors with heads at ten times the rate: (0.1 - 0.001) * 0.5 + 0.001, and 0.001 for all at the end."""
+    part = TrainPart(iters=100, lr=0.01, schedule={"poly": {"power": 1.0, "min_lr": 0.001}})
+    schedule = build_schedule(part)
+    assert [schedule(step, 10.0) for step in (0, 50, 100)] == pytest.approx([0.1, 0.0505, 0.001])
+    assert [schedule(step, 1.0) for step in (0, 50, 100)] == pytest.approx([0.01, 0.0055, 0.001])
 
 
 @pytest.mark.parametrize(
@@ -66,7 +76,7 @@ def test_every_parameter_is_in_one_group_with_its_factor() -> None:
         "adapters": (5, 0.3),
         "adapters/no_decay": (5, 0),
     }
-    set_learning_rate(optimizer, 0.1)
+    set_learning_rate(optimizer, lambda step, lr_mult: 0.01 * step * lr_mult, 10)
     assert [group["lr"] for group in optimizer.param_groups] == pytest.approx([0.1, 0.1, 1.0, 1.0, 0.5, 0.5])
 
 

@@ -123,6 +123,8 @@ def test_more_steps_where_the_schedule_stays_the_same(streets: Path, tmp_path: P
     constant = "train.schedule={poly: {min_lr: 0.01}}"
     short, long = recipe_of(streets, constant, "train.iters=4"), recipe_of(streets, constant, "train.iters=6")
     assert same_rates(short, long) and not same_rates(recipe_of(streets), recipe_of(streets, "train.iters=9"))
+    heads = "train.head_lr_mult=10"  # their rates go down from ten times as much
+    assert not same_rates(recipe_of(streets, constant, heads), recipe_of(streets, constant, heads, "train.iters=9"))
     run, whole = tmp_path / "run", tmp_path / "whole"
     assert fit(short, run, device="cpu")["iters"] == 4
     record = fit(long, run, device="cpu", resume=True)

@@ -31,7 +31,9 @@ class DoubleSimilarityDistillation(Method):
     ``pixel`` is ``pixel_weight`` times ``losses.residual_attention`` of neighbouring stages and is a reconstruction
     from the abstract. No adapters. The weights are those of CIRKD's re-implementation on Cityscapes
     (``train_scripts/train_kd/train_dsd.sh`` at 05a2753), where they stand without ``kd``. A category term is around
-    1e-6 and below, so that ten times it adds little unless the classes are few and the grids small.
+    1e-6 and below, so that ten times it adds little unless the classes are few and the grids small; the weight stays
+    the published one on purpose, since that is what a comparison with ``dsd`` compares with. Raise
+    ``category_weight`` by orders of magnitude (1e5 and more) for a term of the size of the others.
 
     Source: Feng et al., "Double Similarity Distillation for Semantic Image Segmentation", TIP 2021; winycg/CIRKD
     ``losses/dsd.py`` at dab64db for ``category``.
