@@ -9,6 +9,7 @@ from pathlib import Path
 
 from segkd.errors import SegkdError
 from segkd.files import write_atomic, write_json
+from segkd.markdown import escape_markdown
 from segkd_deploy.compare.comparison import COSTS, Comparison
 from segkd_deploy.compare.entry import Entry
 from segkd_deploy.compare.scatter import Point, scatter
@@ -104,7 +105,8 @@ def _pipes(cells: list[str]) -> str:
 
 
 def _escaped(text: str) -> str:
-    return text.replace("|", "\\|")
+    # A backslash reads better in a terminal, and is enough inside tables.
+    return escape_markdown(text).replace("&#124;", "\\|")
 
 
 def _points(comparison: Comparison, cost: str) -> list[Point]:

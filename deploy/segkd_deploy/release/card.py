@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from segkd.manifest import Manifest
+from segkd.markdown import escape_all
 from segkd_deploy.artifact import Artifact
 from segkd_deploy.evidence import Evidence
 from segkd_deploy.gates import GATES, miou
@@ -19,15 +20,17 @@ def write_card(artifact: Artifact, evidence: Evidence, record: dict[str, Any]) -
         evidence: what was measured of it.
         record: the content of ``release.json``.
     """
-    variants = list(evidence.benches)
+    # Names of classes, runs, files and machines are other people's text.
+    manifest = Manifest.model_validate(escape_all(artifact.manifest.model_dump(mode="json", by_alias=True)))
+    parity, benches, record = escape_all(evidence.parity), escape_all(evidence.benches), escape_all(record)
     parts = [
         f"# {record['name']} {record['version']}",
-        _what(artifact.manifest),
-        _contract(artifact.manifest),
-        "## Quality\n\n" + "\n".join(_quality(variant, evidence.parity) for variant in variants),
-        "## Speed\n\n" + "\n".join(_speed(variant, evidence.benches[variant]) for variant in variants),
+        _what(manifest),
+        _contract(manifest),
+        "## Quality\n\n" + "\n".join(_quality(variant, parity) for variant in benches),
+        "## Speed\n\n" + "\n".join(_speed(variant, bench) for variant, bench in benches.items()),
         _gates(record["gates"]),
-        _limits(artifact.manifest),
+        _limits(manifest),
     ]
     return "\n\n".join(parts) + "\n"
 

@@ -230,6 +230,12 @@ def _refuse(
             f"none of the file's {len(tensors)} tensors ({some(tensors)}) belongs to this network ({some(own)}); "
             "this is the checkpoint of another architecture"
         )
+    whole = [name for name in report.matched if _is_float(own[name]) and not _is_float(tensors[name])]
+    if whole:
+        raise SegkdError(
+            f"{len(whole)} tensors of the file are no floating-point numbers ({whole[0]}: {tensors[whole[0]].dtype}); "
+            "these are no weights, or quantised ones: take the file that the training wrote"
+        )
     if not strict:
         return
     classifiers = [name for name in report.mismatched if CLASSIFIER.search(name)]
@@ -252,6 +258,10 @@ def _refuse(
         raise OtherClasses(
             f"the weights are for {tensors[name].shape[0]} classes, the network has {own[name].shape[0]} ({name})"
         )
+
+
+def _is_float(tensor: Tensor) -> bool:
+    return tensor.is_floating_point()
 
 
 def _hint(checkpoint: Checkpoint) -> str:

@@ -37,3 +37,15 @@ def test_card_names_the_whole_set_if_it_was_scored(measured: Path, tmp_path: Pat
     release.evidence.parity["variants"]["fp32"]["whole_set"] = whole
     card = write_card(release.artifact, release.evidence, release.record)
     assert "mIoU 0.625 on 500 images of cityscapes:data" in card
+
+
+def test_names_with_markup_stay_names(measured: Path, tmp_path: Path) -> None:
+    (tmp_path / "gates.yaml").write_text("miou_floor: 0.5\n")
+    release = prepare_release(measured, tmp_path / "gates.yaml", "street", "1.0")
+    names = ["<script>alert(1)</script>", "<img src=x onerror=alert(1)>", "a\n# b"]
+    release.artifact.manifest.label_space.names[:] = names
+    release.evidence.benches["fp32"]["warnings"] = ["[click](http://x)\n\n# heading"]
+    card = write_card(release.artifact, release.evidence, release.record)
+    assert "<" not in card
+    assert "](" not in card
+    assert [line for line in card.splitlines() if line.startswith("# ")] == ["# street 1.0"]

@@ -189,3 +189,12 @@ def test_normalisation_changes_only_where_it_is_another() -> None:
     other = Normalisation((1.0, 2.0, 3.0), (4.0, 5.0, 6.0))
     assert set_normalisation(network, other) == other
     assert network.mean.flatten().tolist() == [1, 2, 3] and network.std.flatten().tolist() == [4, 5, 6]
+
+
+@pytest.mark.parametrize("strict", [True, False])
+def test_whole_numbers_are_no_weights(strict: bool) -> None:
+    model = torch.nn.Conv2d(3, 2, 1)
+    tensors = {name: tensor.to(torch.int32) for name, tensor in model.state_dict().items()}
+    with pytest.raises(SegkdError, match=r"no floating-point numbers \(weight: torch\.int32\)"):
+        load_into(model, tensors, strict=strict)
+    assert load_into(model, {name: tensor.half() for name, tensor in model.state_dict().items()}).matched
