@@ -11,6 +11,7 @@ from segkd.data.base import DataFileError
 from segkd.data.decode import IMAGE_SUFFIXES, read_rgb
 from segkd.data.pairing import by_name, relative_name, visible_files
 from segkd.errors import SegkdError
+from segkd_deploy.picture_notes import PictureNotes
 from segkd_deploy.predict_files import LABELS, OVERLAY, Options, Tally, overlay, skip, write_picture
 from segkd_deploy.predict_video import predict_video
 from segkd_deploy.runtime import Model
@@ -122,10 +123,12 @@ def _pictures(
     tally: Tally,
     progress: Callable[[int, int | None], None],
 ) -> None:
+    notes = PictureNotes()
     for done, (name, path) in enumerate(files.items(), 1):
         start_s = time.perf_counter()
         try:
             image = read_rgb(path)
+            notes.look(path)
         except DataFileError as error:
             skip(error, options, tally)
             progress(done, len(files))
@@ -139,6 +142,7 @@ def _pictures(
             write_picture(out / OVERLAY / f"{name}.jpg", blended[..., ::-1])
         tally.seconds["write"] += time.perf_counter() - start_s
         progress(done, len(files))
+    tally.notes += notes.lines()
 
 
 def _written(out: Path, options: Options, name: str | None) -> list[Path]:

@@ -52,6 +52,7 @@ def predict(
     """
     from segkd.destinations import require_writable_folder
     from segkd.options import print_json
+    from segkd.small_files import one_line
     from segkd_deploy.predict import Options
     from segkd_deploy.predict import predict as predict_all
     from segkd_deploy.runtime import load
@@ -61,15 +62,15 @@ def predict(
     with load(artifact, say=lambda line: click.echo(line, err=True), **options) as model:
         result = predict_all(model, source, out, Options(alpha, labels_only, skip_damaged, codec), progress=_progress())
     for skipped in result["skipped"]:
-        click.echo(f"skipped: {skipped['path']}: {skipped['what']}", err=True)
+        click.echo(f"skipped: {one_line(skipped['path'])}: {skipped['what']}", err=True)
     for note in result["notes"]:
-        click.echo(f"note: {note}", err=True)
+        click.echo(f"note: {one_line(note, 500)}", err=True)
     if as_json:
         print_json(result)
     else:
         _print(result)
     for place in result["written"]:
-        click.echo(f"written: {place}", err=True)
+        click.echo(f"written: {one_line(place, 500)}", err=True)
 
 
 def _check_artifact(folder: Path) -> None:

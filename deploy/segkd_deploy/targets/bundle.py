@@ -21,6 +21,7 @@ from typing import Any
 
 import segkd
 import segkd_deploy
+from segkd.destinations import require_writable_folder
 from segkd.errors import BackendMissing, SegkdError
 from segkd.files import sha256_file, write_atomic
 from segkd_deploy.targets.session import Say
@@ -83,6 +84,7 @@ def make_bundle(spec: TargetSpec, facts: dict[str, Any], runtime: str, say: Say)
     Raises:
         BackendMissing: if the dependencies are on neither side.
     """
+    require_writable_folder(cache_folder(), "XDG_CACHE_HOME=FOLDER in the environment")
     app = write_app_wheel(cache_folder())
     parts = [_part("app", [app])]
     needed = requirements(runtime)

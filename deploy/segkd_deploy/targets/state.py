@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from segkd.destinations import require_writable_folder
 from segkd.errors import SegkdError
 from segkd.files import sha256_file
 from segkd_deploy.targets.bundle import cache_folder, lacking_requirements, requirements, write_app_wheel
@@ -34,6 +35,7 @@ def target_state(target: str, devices_file: Path | None = None, *, accept_new_ho
         SegkdError: with what to do, if it cannot be reached.
     """
     (spec,) = resolve_targets([target], devices_file=devices_file, accept_new_host_key=accept_new_host_key)
+    require_writable_folder(cache_folder(), "XDG_CACHE_HOME=FOLDER in the environment")
     wheel = write_app_wheel(cache_folder())
     sha = sha256_file(wheel)
     with Session(spec) as session:

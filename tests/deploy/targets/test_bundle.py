@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from segkd.errors import BackendMissing
+from segkd.errors import BackendMissing, SegkdError
 from segkd_deploy.targets.bundle import (
     download_wheels,
     lacking_requirements,
@@ -143,3 +143,10 @@ def test_pip_that_finds_nothing(fake_pip: Path) -> None:
     with pytest.raises(BackendMissing):  # and nothing is kept of it
         download_wheels("orin", ["nothing>=1"], [], print)
     assert fake_pip.read_text() == "xx"
+
+
+def test_a_home_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    with pytest.raises(SegkdError, match="is a file and no folder; name another place with XDG_CACHE_HOME=FOLDER"):
+        make_bundle(TargetSpec("here"), {"installed": {}}, "onnxruntime", lambda line: None)
