@@ -48,7 +48,7 @@ def variants(model: Any) -> Iterator[tuple[str, Any]]:
     layers = find_layers(model)
     ranges = {name: (-4.0, 4.0) for name in tensors_of(model, layers)}
     yield "fp32", model
-    yield "fp16", to_fp16(model)
+    yield "fp16", to_fp16(model)[0]
     yield "int8", quantise(model, "int8", ranges, layers)
 
 
