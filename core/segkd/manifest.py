@@ -193,6 +193,16 @@ class Reference(Part):
     ids: RelativePath | list[str] = Field(default_factory=list)
 
 
+class Evaluation(Part):
+    """What the source run reached on its own validation set, as it validates: before any export."""
+
+    miou: float = Field(ge=0, le=1)
+    fingerprint: str
+    """Of the data set: scores of other data are no comparison."""
+    protocol: str
+    """Rules, whole image or window."""
+
+
 class Manifest(Part):
     """Contents of ``manifest.json``."""
 
@@ -209,6 +219,8 @@ class Manifest(Part):
     normalisation: Normalisation
     variants: dict[str, Variant] = Field(min_length=1)
     reference: Reference | None = None
+    evaluation: Evaluation | None = None
+    """None for networks that are no run, and in artifacts of older versions."""
     calibration: Calibration | None = None
     """None without int8 variants."""
     gates: dict[str, float] = Field(default_factory=dict)

@@ -34,6 +34,7 @@ from segkd_export.graph import OUTPUTS
 from segkd_export.int8_search import Quantised
 from segkd_export.origin import is_run_name
 from segkd_export.reference import predict, say_stretched, with_response, write_reference
+from segkd_export.run_evaluation import run_evaluation
 from segkd_export.sensitivity import FORM
 from segkd_export.sources import ExportRequest, Sources, constants, gather
 from segkd_export.to_onnx import INPUT
@@ -195,6 +196,7 @@ def _manifest(
             teacher="teacher" in reference_names,
             ids="reference/ids.json",
         ),
+        evaluation=run_evaluation(request.run, origin.recipe) if is_run_name(request.run) else None,
         calibration=None if quantised is None else quantised.calibration,
         gates=origin.recipe.gates or {},
         tools={tool: importlib.metadata.version(tool) for tool in TOOLS},

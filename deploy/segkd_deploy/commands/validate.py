@@ -73,6 +73,7 @@ def validate(
     from segkd_deploy.gates import parse_gates
     from segkd_deploy.parity import Plan, validate_artifact
     from segkd_deploy.parity.earlier import read_earlier, with_earlier
+    from segkd_deploy.parity.whole_set import size_words
     from segkd_deploy.runners import default_provider
 
     wanted = {} if recipe is None else load_recipe(recipe).gates or {}
@@ -80,6 +81,7 @@ def validate(
     opened = open_artifact(artifact)
     path = artifact / PARITY_FILE if out is None else out
     require_writable_file(path)
+    earlier = read_earlier(path)
     plan = Plan(
         variants=variants or variants_for(opened, runtime),
         runtime=runtime,
@@ -88,8 +90,8 @@ def validate(
         gates=limits,
         pictures=None if no_pictures else path.with_suffix(""),
         diagnose=not no_diagnosis,
+        earlier=earlier,
     )
-    earlier = read_earlier(path)
     if remote is not None:
         result = remote.run("validate", opened, path, runtime, provider)
     elif data is None:
@@ -106,6 +108,9 @@ def validate(
         print_json(result)
     else:
         _print(result)
+    for variant, part in result["variants"].items():
+        for line in size_words(part["whole_set"]) if part["whole_set"] else []:
+            click.echo(f"note: {variant}: {line}", err=True)
     for note in [*result["notes"], *([] if kept is None else [kept])]:
         click.echo(f"note: {note}", err=True)
     click.echo(f"written: {path}", err=True)

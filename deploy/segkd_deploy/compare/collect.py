@@ -119,13 +119,22 @@ def _with_accuracy(entry: Entry, variant: str, artifact: Artifact | None, parity
         notes.append(f"validate failed: {', '.join(failed)}")
     if str(folder) != entry.source:
         notes.append(f"mIoU as measured in {folder}, {_runtime_words(part.get('runtime') or {})}")
-    accuracy = _accuracy(part, artifact, str(seen))
+    accuracy = _accuracy(part, artifact, str(seen), _one_whole_set(parity))
     return replace(entry, accuracy=accuracy, problems=tuple(problems), notes=tuple(notes))
 
 
-def _accuracy(part: dict[str, Any], artifact: Artifact | None, manifest_sha256: str) -> Accuracy | None:
-    """The mIoU of the whole data set if it was measured, else that of the reference frames."""
-    whole = part.get("whole_set")
+def _one_whole_set(parity: dict[str, Any]) -> bool:
+    """Whether all variants were scored on one whole data set; else the reference frames are what they share."""
+    sets = [part.get("whole_set") for part in parity["variants"].values() if isinstance(part, dict)]
+    found = {whole.get("fingerprint") if isinstance(whole, dict) else None for whole in sets}
+    return len(found) == 1 and None not in found
+
+
+def _accuracy(
+    part: dict[str, Any], artifact: Artifact | None, manifest_sha256: str, whole_set: bool
+) -> Accuracy | None:
+    """The mIoU of the whole data set if all variants were scored on it, else that of the reference frames."""
+    whole = part.get("whole_set") if whole_set else None
     if isinstance(whole, dict) and whole.get("miou") is not None:
         return Accuracy(whole["miou"], "data set", whole.get("fingerprint"), whole.get("data"), whole.get("images"))
     miou = (part.get("miou") or {}).get("graph")

@@ -30,7 +30,7 @@ from segkd_deploy.parity.evidence import Case, Finding
 from segkd_deploy.parity.pictures import write_pictures
 from segkd_deploy.parity.sessions import has_onnxruntime
 from segkd_deploy.parity.steps import PRECISIONS, Step, compare_step, frames_of, take_step
-from segkd_deploy.parity.whole_set import WholeSet
+from segkd_deploy.parity.whole_set import WholeSet, keep_whole_set
 from segkd_deploy.runners import open_runner
 
 # A graph that loses less than this share of what its engine loses, in onnxruntime, is not to blame.
@@ -55,6 +55,7 @@ class Plan:
         gates: limits that were asked for, as ``parse_gates`` gives them.
         pictures: folder for pictures of the worst frames; None for none.
         diagnose: whether graphs that do not hold their limits are diagnosed.
+        earlier: what an earlier run wrote; its scores of whole data sets stay where none are made now.
         progress: called after every batch of the data set with the number of its images.
     """
 
@@ -67,6 +68,7 @@ class Plan:
     gates: Mapping[str, float] = field(default_factory=dict)
     pictures: Path | None = None
     diagnose: bool = True
+    earlier: Mapping[str, Any] | None = None
     progress: Callable[[int], None] = lambda images: None
 
     @property
@@ -151,7 +153,11 @@ def _validate_variant(
     result = compare_step(artifact, reference, step, before)
     result["runtime"] = described
     if step.whole is not None:
-        result["whole_set"] = step.whole.to_dict(artifact.class_names, None if before is None else before.whole)
+        other = None if before is None else before.whole
+        result["whole_set"] = step.whole.to_dict(artifact.class_names, other, artifact.manifest.evaluation)
+    else:
+        sha256, manifest = result["sha256"], artifact.manifest_sha256
+        result["whole_set"] = keep_whole_set(plan.earlier, manifest, variant, sha256, described)
     limits = limits_of(step.precision) | dict(asked)
     result["gates"] = check(result, None, limits, step.precision, asked)
     step.passed = all(gate["passed"] for gate in result["gates"])

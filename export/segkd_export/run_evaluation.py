@@ -1,0 +1,31 @@
+"""The run's own evaluation, which an artifact brings along so that it can be held against what the graphs reach."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+from segkd.manifest import Evaluation
+from segkd.recipe import Recipe
+from segkd.small_files import read_json
+
+RECORD = "run.json"
+
+
+def run_evaluation(run: Path, recipe: Recipe) -> Evaluation | None:
+    """The mIoU in ``run.json``; None where there is none, as for an imported network or a run that was interrupted.
+
+    Args:
+        run: a run folder.
+        recipe: the run's.
+    """
+    if not (run / RECORD).is_file():
+        return None
+    record = read_json(run / RECORD)
+    try:
+        miou, fingerprint = float(record["eval"]["miou"]), str(record["data"]["fingerprints"]["val"])
+    except (KeyError, TypeError, ValueError):
+        return None
+    if not 0 <= miou <= 1 or not math.isfinite(miou):
+        return None
+    return Evaluation(miou=miou, fingerprint=fingerprint, protocol=f"{recipe.eval.protocol}, {recipe.eval.mode}")
