@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,12 +25,23 @@ BENCH_NEEDS = (
     *("runtime.name?", "runtime.version?", "runtime.provider?", "runtime.threads?", "memory.rss_peak?"),
     *("method.iterations", "method.batch", "method.settings.preset", "load.total_ms", "valid", "warnings"),
 )
+# Providers of onnxruntime that may give halves to float32 kernels.
+_WIDENING = ("CPUExecutionProvider", "OpenVINOExecutionProvider")
 
 
 def bench_path(artifact: Artifact, variant: str) -> Path:
     """Where the measurement of a variant lies: ``bench.json`` for the artifact's first, else ``bench.VARIANT.json``."""
     first = next(iter(artifact.manifest.variants))
     return artifact.folder / ("bench.json" if variant == first else f"bench.{variant}.json")
+
+
+def widened(runtime: Mapping[str, Any]) -> bool:
+    """Whether a runtime computes halves in float32: onnxruntime on CPUs, which has hardly any kernels for them.
+
+    Args:
+        runtime: what a runner said of itself.
+    """
+    return runtime.get("name") == "onnxruntime" and runtime.get("provider") in _WIDENING
 
 
 def write_evidence(path: Path, content: dict[str, Any]) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from segkd.errors import SegkdError
 from segkd.files import read_json
 from segkd_deploy.artifact import CPU_PROVIDERS, Artifact
-from segkd_deploy.evidence import PARITY_FILE
+from segkd_deploy.evidence import PARITY_FILE, widened
 
 
 @dataclass(frozen=True)
@@ -49,8 +49,8 @@ def candidates(artifact: Artifact, variant: str | None) -> list[Candidate]:
 def choose_variant(artifact: Artifact, candidate: Candidate, variant: str | None, precision: str | None) -> str:
     """The variant that was asked for, else the one that loses nothing that nobody measured.
 
-    On a GPU fp16 if the artifact's own ``parity.json`` says that it passed, else fp32; without fp32 the first of the
-    manifest.
+    On a GPU fp16 if the artifact's own ``parity.json`` says that it passed on a GPU, else fp32; without fp32 the first
+    of the manifest.
 
     Args:
         artifact: a verified artifact.
@@ -77,7 +77,10 @@ def choose_variant(artifact: Artifact, candidate: Candidate, variant: str | None
 
 
 def has_passed(artifact: Artifact, variant: str) -> bool:
-    """Whether ``parity.json`` speaks of these very bytes and says that all gates of the variant held."""
+    """Whether ``parity.json`` speaks of these very bytes and says that all gates of the variant held on a GPU.
+
+    Halves that were computed in float32, as CPUs do, prove nothing: there no sum and no square passes 65504.
+    """
     path = artifact.folder / PARITY_FILE
     if not path.is_file():
         return False
@@ -86,6 +89,7 @@ def has_passed(artifact: Artifact, variant: str) -> bool:
         part = parity["variants"][variant]
         fresh = parity["artifact"]["manifest_sha256"] == artifact.manifest_sha256
         same = part["sha256"] == artifact.manifest.variant(variant).sha256
-        return bool(fresh and same and part["gates"] and all(gate["passed"] for gate in part["gates"]))
+        proof = artifact.manifest.variant(variant).precision != "fp16" or not widened(part.get("runtime") or {})
+        return bool(fresh and same and proof and part["gates"] and all(gate["passed"] for gate in part["gates"]))
     except (SegkdError, KeyError, TypeError):
         return False

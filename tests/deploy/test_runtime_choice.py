@@ -75,3 +75,22 @@ def test_unsigned_activations_run_in_onnxruntime_alone(full: Path) -> None:
     assert candidates(artifact, None) == candidates(artifact, "int8") == list(ORDER)
     assert {candidate.runtime for candidate in candidates(artifact, "int8-cpu")} == {"onnxruntime"}
     assert [str(candidate) for candidate in ORDER][::3] == ["tensorrt on cuda:0", "onnxruntime on cpu"]
+
+
+@pytest.mark.parametrize(
+    ("name", "provider", "taken"),
+    [
+        ("onnxruntime", "CPUExecutionProvider", "fp32"),
+        ("onnxruntime", "OpenVINOExecutionProvider", "fp32"),
+        ("onnxruntime", "CUDAExecutionProvider", "fp16"),
+        ("tensorrt", "cuda:0", "fp16"),
+    ],
+)
+def test_halves_that_a_cpu_computed_in_float32_are_no_pass_for_a_gpu(
+    full: Path, name: str, provider: str, taken: str
+) -> None:
+    write_parity(full, fp16=True)
+    parity = json.loads((full / "parity.json").read_text())
+    parity["variants"]["fp16"]["runtime"] = {"name": name, "provider": provider}
+    (full / "parity.json").write_text(json.dumps(parity))
+    assert choose(full, GPU) == taken

@@ -22,7 +22,7 @@ from segkd.errors import SegkdError
 from segkd_deploy.artifact import Artifact, Reference
 from segkd_deploy.device import describe_device
 from segkd_deploy.evaluate import label_frames
-from segkd_deploy.evidence import SCHEMA
+from segkd_deploy.evidence import SCHEMA, widened
 from segkd_deploy.gates import GATES, check, check_limits, chosen, holds, limits_of
 from segkd_deploy.parity.compare import agreement, compare_labels
 from segkd_deploy.parity.diagnosis import diagnose
@@ -36,6 +36,7 @@ from segkd_deploy.runners import open_runner
 # A graph that loses less than this share of what its engine loses, in onnxruntime, is not to blame.
 _RUNTIME_SHARE = 0.5
 SOURCE = "student"
+_GPU = "validate there, with --runtime tensorrt or --provider cuda"
 # Precisions whose rounding leaves the labels as they are; int8 has findings of its own.
 _ROUNDED = ("fp32", "fp16")
 _NO_ONNXRUNTIME = "onnxruntime is not installed here, so that logits are not looked at"
@@ -110,9 +111,19 @@ def validate_artifact(artifact: Artifact, plan: Plan | None = None) -> dict[str,
         "agreement": min(result["agreement"] for result in results.values()),
         "passed": all(gate["passed"] for result in results.values() for gate in result["gates"]),
         "chain": [*_networks(artifact, reference), *(_row(name, part) for name, part in results.items())],
-        "notes": [] if has_onnxruntime() else [f"{_NO_ONNXRUNTIME}; engines are compared with the source alone"],
+        "notes": _notes(results),
         "variants": results,
     }
+
+
+def _notes(results: Mapping[str, dict[str, Any]]) -> list[str]:
+    """What to know of all variants."""
+    notes = [] if has_onnxruntime() else [f"{_NO_ONNXRUNTIME}; engines are compared with the source alone"]
+    halves = [name for name, part in results.items() if part["computed_in"] != part["precision"]]
+    if halves:
+        names = ", ".join(halves)
+        notes.append(f"{names}: computed in float32, as CPUs do: no proof for a GPU, where halves end at 65504; {_GPU}")
+    return notes
 
 
 def _asked(artifact: Artifact, plan: Plan, known: Mapping[str, str]) -> dict[str, dict[str, float]]:
@@ -152,6 +163,7 @@ def _validate_variant(
     before = _before(artifact, reference, plan, steps, step)
     result = compare_step(artifact, reference, step, before)
     result["runtime"] = described
+    result["computed_in"] = "fp32" if step.precision == "fp16" and widened(described) else step.precision
     if step.whole is not None:
         other = None if before is None else before.whole
         result["whole_set"] = step.whole.to_dict(artifact.class_names, other, artifact.manifest.evaluation)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -76,7 +77,7 @@ class WholeSet:
         said: dict[str, Any] = {"data": self.data, "images": len(self.per_image.hits), "fingerprint": self.fingerprint}
         said |= {"stretched": self.stretched, "frame_px": list(self.frame_px), "run": None}
         said |= self.scores.to_dict(class_names)
-        if run is not None and run.fingerprint == self.fingerprint:
+        if run is not None and run.fingerprint == self.fingerprint and math.isfinite(self.scores.miou):
             delta = self.scores.miou - run.miou
             said["run"] = {"miou": run.miou, "protocol": run.protocol, "miou_delta": delta}
         if before is None:

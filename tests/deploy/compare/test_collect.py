@@ -44,6 +44,15 @@ def test_the_whole_data_set_wins_over_the_reference_frames(tmp_path: Path) -> No
     assert (accuracy.miou, accuracy.basis, accuracy.fingerprint) == (pytest.approx(0.6), "data set", "ffff")
 
 
+def test_variants_of_which_one_alone_was_scored_on_a_data_set_share_the_reference_frames(tmp_path: Path) -> None:
+    folder = make_artifact(tmp_path / "a", {"fp32": 0.7, "int8": 0.6}, whole_set="ffff")
+    content = json.loads((folder / "parity.json").read_text())
+    content["variants"]["int8"]["whole_set"] = None
+    write(folder / "parity.json", content)
+    found = [entry.accuracy for entry in collect([folder])]
+    assert [(one.miou, one.basis) for one in found if one] == [(0.7, "reference frames"), (0.6, "reference frames")]
+
+
 def test_reference_frames_are_known_by_their_content(tmp_path: Path) -> None:
     folders = [
         make_artifact(tmp_path / "a", {"fp32": 0.7}),
