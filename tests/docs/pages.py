@@ -29,7 +29,7 @@ REASONS = {
 SHORTER = {
     "train": {"--iters", "--batch"},
     "distill": {"--iters", "--batch"},
-    "bench": {"--duration", "--iterations", "--cold-starts", "--warmup"},
+    "bench": {"--duration", "--iterations", "--cold-starts", "--warmup", "--no-peak"},
 }
 
 

@@ -75,18 +75,14 @@ def copy(recipe: str, file: Path) -> None:
       segkd recipe copy own-small my.yaml
     """
     from segkd.errors import SegkdError
-    from segkd.files import write_atomic
+    from segkd.files import read_text, write_atomic
     from segkd.recipe import recipe_path
     from segkd.recipe_comments import commented
 
     if file.exists():
         raise SegkdError(f"{file} exists already; name another file")
     source = recipe_path(recipe)
-    try:
-        text = source.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise SegkdError(f"{source}: cannot be read ({error})") from error
-    write_atomic(file, commented(text, str(source)).encode())
+    write_atomic(file, commented(read_text(source), str(source)).encode())
     click.echo(file)
 
 

@@ -61,6 +61,17 @@ def test_copy_keeps_comments_and_existing_files(tmp_path: Path) -> None:
     assert out.read_text() == "mine"
 
 
+def test_a_copy_says_what_to_look_at(tmp_path: Path) -> None:
+    out = tmp_path / "mine.yaml"
+    run("copy", "quickstart-student", str(out))
+    assert "  iters: 700  # steps of the whole run" in out.read_text()
+    assert yaml.safe_load(out.read_text())["train"]["lr"] == 0.02
+    (tmp_path / "latin.yaml").write_bytes(b"# caf\xe9\n")
+    refused = run("copy", str(tmp_path / "latin.yaml"), str(tmp_path / "b.yaml"))
+    assert isinstance(refused.exception, SegkdError) and "latin.yaml" in str(refused.exception)
+    assert not (tmp_path / "b.yaml").exists()
+
+
 def test_check(tmp_path: Path) -> None:
     assert run("check", NAME).stdout == f"{NAME}: valid\n"
     assert json.loads(run("check", NAME, "--json").stdout)["valid"] is True
