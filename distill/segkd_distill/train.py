@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from segkd.data.base import IGNORE
+from segkd.data.remarks import absent_classes
 from segkd.errors import SegkdError
 from segkd.evaluation import NotFiniteError
 from segkd.metrics import Scores, scores
@@ -181,10 +182,12 @@ def train_steps(
 
 def validate(parts: Assembly, position: Position, run: Path, log: MetricsLog, report: ProgressReport) -> None:
     """Score the student on the validation set, keep its weights if they are the best so far, and save."""
-    began = time.perf_counter()
+    began, first = time.perf_counter(), position.last is None
     result, counts = _score(parts, parts.student, f"validation after step {position.step}")
     miou = _comparable(result)
-    improved = position.best is None or miou > position.best["miou"]
+    labelled = not math.isnan(result.miou)
+    # Where nothing can tell which weights are best, the latest are kept.
+    improved = position.best is None or not labelled or miou > position.best["miou"]
     if improved:
         save_model(run, parts.student, parts.config, parts.labels, parts.imgsz)
         weights = {name: tensor.detach().cpu().clone() for name, tensor in parts.student.state_dict().items()}
@@ -198,7 +201,11 @@ def validate(parts: Assembly, position: Position, run: Path, log: MetricsLog, re
     position.last = {"step": position.step, "miou": miou}
     values = {"miou": result.miou, "macc": result.macc, "aacc": result.aacc, "best": improved}
     log.write(position.step, "eval", {**values, "seconds": time.perf_counter() - began})
-    note = " (best so far)" if improved else ""
+    note = "" if labelled else ": no validation pixel has a class, so the latest weights are kept"
+    note = " (best so far)" if improved and labelled else note
+    absent = absent_classes(parts.labels.names, counts.sum(axis=1))
+    if first and absent and labelled:
+        report.say(f"note: {absent} in the validation set: mIoU leaves these out, or counts them as 0")
     report.say(f"step {position.step}/{parts.recipe.train.iters}: validation mIoU {100 * result.miou:.2f}{note}")
     save_run(parts, position, run)
 

@@ -70,39 +70,41 @@ def synth(
 @click.option("--strict", is_flag=True, help="Splits of another size than the published ones are problems too.")
 @json_option
 def check(spec: str, split: str, strict: bool, as_json: bool) -> None:
-    """Read every file of a data set and name everything that is wrong with it, one line each.
+    """Read every file of a data set; name what is wrong and what the data mean, one line per kind.
 
-    Says which form of the files was found. Exit code 2 if something is wrong; a part of a published split is only
-    a warning, unless --strict.
+    Says which form of the files was found. Exit code 2 if something is wrong or makes scores meaningless; what a
+    user may want is a note. A part of a published split is only a warning, unless --strict.
     """
     from segkd.data.base import Problem, parse_spec
-    from segkd.data.check import check_dataset, open_splits, shared_names, unexpected_counts
+    from segkd.data.check import examine, open_splits, unexpected_counts
+    from segkd.data.checks.findings import find
+    from segkd.data.checks.lines import printable, problem_lines
     from segkd.errors import SegkdError
 
     splits, problems = open_splits(spec, split)
+    facts = {}
     with _progress("images", sum(len(dataset) for dataset in splits.values())) as advance:
-        for dataset in splits.values():
-            problems += check_dataset(dataset, advance)
-    problems += shared_names(splits)
+        for name, dataset in splits.items():
+            wrong, facts[name] = examine(dataset, advance)
+            problems += wrong
+    findings = find(splits, facts)
     warnings = unexpected_counts(splits)
     if strict:
         problems += [Problem(parse_spec(spec)[1], warning) for warning in warnings]
         warnings = []
 
+    lines = problem_lines(problems, facts) + [printable(found.what) for found in findings if found.problem]
+    notes = [printable(found.what) for found in findings if not found.problem]
+    problems += [Problem(parse_spec(spec)[1], found.what) for found in findings if found.problem]
     counts = {name: len(dataset) for name, dataset in splits.items()}
     forms = {name: dataset.form for name, dataset in splits.items() if dataset.form}
     if as_json:
-        listed = [{"path": str(problem.path), "what": problem.what} for problem in problems]
+        listed = [{"path": printable(str(problem.path)), "what": printable(problem.what)} for problem in problems]
         found = {"data": spec, "images": counts, "forms": forms, "problems": listed, "warnings": warnings}
-        print_json({**found, "ok": not problems})
+        print_json({**found, "notes": notes, "ok": not problems})
     else:
         _echo_forms(forms)
-        for problem in problems:
-            click.echo(f"{problem.path}: {problem.what}")
-        for warning in warnings:
-            click.echo(f"warning: {warning}")
-        if not problems:
-            click.echo(f"{spec}: {' + '.join(f'{count} {name}' for name, count in counts.items())} images, no problems")
+        _echo_lines(spec, lines, warnings, notes, counts)
     if problems:
         noun = "problem" if len(problems) == 1 else "problems"
         raise SegkdError(f"{len(problems)} {noun} in {spec}; correct the files named above")
@@ -172,6 +174,20 @@ def _write_stats(out: Path, values: dict[str, Any], splits: Mapping[str, Dataset
         write_atomic(out / f"{name}.png", cv2.imencode(".png", grid[..., ::-1])[1].tobytes())
     write_json(out / "stats.json", values)
     click.echo(f"wrote {out}/stats.json and {', '.join(f'{name}.png' for name in splits)}", err=True)
+
+
+def _echo_lines(
+    spec: str, problems: list[str], warnings: list[str], notes: list[str], counts: Mapping[str, int]
+) -> None:
+    """Print what was found, one line per kind, and how many images there are if nothing is wrong."""
+    for line in problems:
+        click.echo(line)
+    for kind, lines in (("warning", warnings), ("note", notes)):
+        for line in lines:
+            click.echo(f"{kind}: {line}")
+    if not problems:
+        images = " + ".join(f"{count} {name}" for name, count in counts.items())
+        click.echo(f"{spec}: {images} images, no problems")
 
 
 def _echo_forms(forms: Mapping[str, str]) -> None:

@@ -74,6 +74,7 @@ def evaluate(as_json: bool, **options: Any) -> None:
 
 
 def _job(options: dict[str, Any]) -> Job:
+    from segkd.data.remarks import MIN_INTERVAL_IMAGES
     from segkd.evaluation.score import Job
     from segkd.evaluation.sources import default_data
     from segkd.metrics import MetricOptions
@@ -96,6 +97,7 @@ def _job(options: dict[str, Any]) -> Job:
         boundary_f_px=theta_px,
         connectivity=options.pop("connectivity") or detail,
         bootstrap=resamples,
+        bootstrap_images=MIN_INTERVAL_IMAGES,
         seed=options.pop("seed"),
         void_borders=not options.pop("no_void_borders"),
     )

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
-from segkd.data.base import DataFileError, Dataset, Problem, dataset_class, open_dataset, parse_spec
+from segkd.data.base import Dataset, Problem, dataset_class, open_dataset, parse_spec
+from segkd.data.checks.facts import Facts, facts_of
 from segkd.errors import SegkdError
 
 
@@ -51,7 +51,7 @@ def unexpected_counts(splits: Mapping[str, Dataset]) -> list[str]:
     ]
 
 
-def check_dataset(dataset: Dataset, on_image: Callable[[], object] = lambda: None) -> list[Problem]:
+def examine(dataset: Dataset, on_image: Callable[[], object] = lambda: None) -> tuple[list[Problem], list[Facts]]:
     """Read every file of a data set.
 
     Args:
@@ -59,52 +59,22 @@ def check_dataset(dataset: Dataset, on_image: Callable[[], object] = lambda: Non
         on_image: called after every image.
 
     Returns:
-        What is wrong: files without a partner, two files of one name, unreadable or cut-off files, undeclared mask
-        values, masks of another size than their image; in reading order.
+        What is wrong with single files, and what each image is like; both in reading order.
     """
-    problems = list(dataset.problems)
+    problems, facts = list(dataset.problems), []
     # Decoding runs outside Python's lock.
     with ThreadPoolExecutor() as pool:
-        for found in pool.map(lambda index: _check_image(dataset, index), range(len(dataset))):
-            problems += found
+        for found in pool.map(lambda index: facts_of(dataset, index), range(len(dataset))):
+            problems += found.problems
+            facts.append(found)
             on_image()
-    return problems
+    return problems, facts
 
 
-def shared_names(splits: Mapping[str, Dataset]) -> list[Problem]:
-    """Images that more than one split has: training on them makes validation worthless."""
-    first: dict[str, str] = {}
-    problems: list[Problem] = []
-    for split, dataset in splits.items():
-        for index, name in enumerate(dataset.ids):
-            if name in first:
-                path: Path = dataset.image_path(index)
-                problems.append(Problem(path, f"split {first[name]} has an image named {name} too; remove one"))
-            else:
-                first[name] = split
-    return problems
+def check_dataset(dataset: Dataset, on_image: Callable[[], object] = lambda: None) -> list[Problem]:
+    """What is wrong with the files of a data set, in reading order.
 
-
-def _check_image(dataset: Dataset, index: int) -> list[Problem]:
-    """What is wrong with one image and its mask; both are named if neither can be read."""
-    try:
-        if dataset.has_masks:
-            dataset.read(index)
-        else:
-            dataset.read_image(index)
-        return []
-    except DataFileError as error:
-        problem = error.problem
-    if not dataset.has_masks:
-        return [problem]
-    return _read_problems(dataset, index) or [problem]
-
-
-def _read_problems(dataset: Dataset, index: int) -> list[Problem]:
-    problems: list[Problem] = []
-    for read in (dataset.read_image, dataset.read_mask):
-        try:
-            read(index)
-        except DataFileError as error:
-            problems.append(error.problem)
-    return problems
+    Files without a partner, two files of one name, unreadable or cut-off files, undeclared mask values, masks of
+    another size than their image. :func:`segkd.data.checks.findings.find` says what the set as a whole means.
+    """
+    return examine(dataset, on_image)[0]

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from segkd.data.base import Dataset
+from segkd.data.base import IGNORE, Dataset, Sample
 from segkd.data.decode import read_class_values, read_rgb
 from segkd.data.pairing import Pairs
 from segkd.data.value_map import ValueMap
@@ -73,3 +73,37 @@ class PairedFiles(Dataset):
         if not self.has_masks:
             raise SegkdError(f"{self._images[index]} has no mask: the labels of this split are not public")
         return self._read_mask(self._masks[index])
+
+
+class BlankMasks(Dataset):
+    """A split whose labels are not public, with masks of 255 alone: nothing in it is scored.
+
+    Args:
+        source: the split.
+    """
+
+    def __init__(self, source: Dataset) -> None:
+        self._source = source
+        self.labels = source.labels
+        self.ids, self.problems, self.form = source.ids, source.problems, source.form
+
+    def image_path(self, index: int) -> Path:
+        """The file of an image."""
+        return self._source.image_path(index)
+
+    def mask_path(self, index: int) -> None:
+        """None: there are no masks."""
+        return None
+
+    def read_image(self, index: int) -> NDArray[np.uint8]:
+        """One image as uint8 RGB (height, width, 3)."""
+        return self._source.read_image(index)
+
+    def read_mask(self, index: int) -> NDArray[np.uint8]:
+        """255 everywhere, in the size of the image."""
+        return np.full(self.read_image(index).shape[:2], IGNORE, np.uint8)
+
+    def read(self, index: int) -> Sample:
+        """One image, read once, with a mask of 255."""
+        image = self.read_image(index)
+        return Sample(image, np.full(image.shape[:2], IGNORE, np.uint8), self.ids[index])

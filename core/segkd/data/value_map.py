@@ -16,6 +16,21 @@ Colour = tuple[int, int, int]
 _UNDECLARED = 256
 
 
+class UndeclaredError(DataFileError):
+    """A label file holds values or colours that its data set does not have.
+
+    Args:
+        path: the file.
+        noun: ``value`` or ``colour``.
+        pixels: how many pixels have each of them.
+        advice: what to do about them.
+    """
+
+    def __init__(self, path: Path, noun: str, pixels: Mapping[str, int], advice: str) -> None:
+        super().__init__(path, f"undeclared {noun}{'s' * (len(pixels) > 1)} {_shortened(list(pixels))}; {advice}")
+        self.noun, self.pixels, self.advice = noun, dict(pixels), advice
+
+
 class ValueMap:
     """A 256-entry table from file values to class indices.
 
@@ -45,8 +60,8 @@ class ValueMap:
             DataFileError: naming the undeclared values.
         """
         if self._undeclared.any() and cv2.LUT(values, self._undeclared).any():
-            found = np.flatnonzero(np.bincount(values.ravel(), minlength=256) * self._undeclared)
-            raise _undeclared_values(path, [str(v) for v in found], advice)
+            counts = np.bincount(values.ravel(), minlength=256) * self._undeclared
+            raise UndeclaredError(path, "value", {str(v): int(counts[v]) for v in np.flatnonzero(counts)}, advice)
         indices: NDArray[np.uint8] = cv2.LUT(values, self._table)
         return indices
 
@@ -83,7 +98,9 @@ class WideValueMap:
         indices = self._table[np.minimum(values.astype(np.int64), len(self._table) - 1)]
         undeclared = indices == _UNDECLARED
         if undeclared.any():
-            raise _undeclared_values(path, [str(v) for v in np.unique(values[undeclared]).tolist()], advice)
+            found, counts = np.unique(values[undeclared], return_counts=True)
+            pixels = dict(zip([str(v) for v in found.tolist()], counts.tolist(), strict=True))
+            raise UndeclaredError(path, "value", pixels, advice)
         return indices.astype(np.uint8)
 
 
@@ -116,9 +133,9 @@ class ColourMap:
         indices = self._filled_table()[codes]
         undeclared = indices == _UNDECLARED
         if undeclared.any():
-            found = [f"({c >> 16}, {c >> 8 & 255}, {c & 255})" for c in np.unique(codes[undeclared]).tolist()]
-            noun = "colour" if len(found) == 1 else "colours"
-            raise DataFileError(path, f"undeclared {noun} {_shortened(found)}; {advice}")
+            found, counts = np.unique(codes[undeclared], return_counts=True)
+            names = [f"({c >> 16}, {c >> 8 & 255}, {c & 255})" for c in found.tolist()]
+            raise UndeclaredError(path, "colour", dict(zip(names, counts.tolist(), strict=True)), advice)
         return indices.astype(np.uint8)
 
     def _filled_table(self) -> NDArray[np.uint16]:
@@ -137,11 +154,6 @@ class ColourMap:
 def _codes(colours: NDArray[np.uint8]) -> NDArray[np.uint32]:
     red, green, blue = (colours[..., channel].astype(np.uint32) for channel in range(3))
     return np.asarray((red << 16) | (green << 8) | blue, np.uint32)
-
-
-def _undeclared_values(path: Path, found: list[str], advice: str) -> DataFileError:
-    noun = "value" if len(found) == 1 else "values"
-    return DataFileError(path, f"undeclared {noun} {_shortened(found)}; {advice}")
 
 
 def _shortened(found: list[str], most: int = 5) -> str:

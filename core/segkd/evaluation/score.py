@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segkd.data.base import Dataset, Sample, open_dataset, parse_spec
+from segkd.data.paired_files import BlankMasks, PairedFiles
+from segkd.data.remarks import absent_classes, few_images
 from segkd.errors import SegkdError
 from segkd.evaluation.loop import evaluate_set
 from segkd.evaluation.prediction_files import PredictionWriter
@@ -21,6 +23,7 @@ from segkd.evaluation.sources import Request, default_crop, default_data, kind_o
 from segkd.evaluation.worst_images import WorstImages
 from segkd.files import write_json
 from segkd.metrics import Areas, MetricOptions, MetricSuite
+from segkd.metrics.scores import areas
 
 
 @dataclass(frozen=True)
@@ -88,7 +91,7 @@ def score(job: Job) -> dict[str, Any]:
     inference = inference_of(job, protocol, parse_spec(spec)[0])
     dataset = open_dataset(spec, split=job.split)
     if not dataset.has_masks:
-        raise SegkdError(f"{spec} has no labels to evaluate against; name data with masks")
+        return _label_only(job, dataset, spec, protocol, inference)
     # Before the network is opened: a measure may have no use for its parameter.
     options = replace(job.metrics, absent=protocol.absent)
     suite = MetricSuite(dataset.labels.names, dataset.labels.ignore, options)
@@ -107,11 +110,38 @@ def score(job: Job) -> dict[str, Any]:
             "split": job.split,
             "fingerprint": dataset.fingerprint(),
             "images": len(dataset),
+            "notes": _notes(dataset, suite),
             "protocol": _describe(protocol, inference),
             "kind": kind,
             **predictor.describe(),
         }
     return outputs.finish(result, suite)
+
+
+def _label_only(job: Job, dataset: Dataset, spec: str, protocol: Protocol, inference: Inference) -> dict[str, Any]:
+    """Write predictions of images whose labels are not public; there is no score.
+
+    Raises:
+        SegkdError: if no predictions are asked for, something else is, or the data set has no classes of its own.
+    """
+    if job.save_predictions is None or not isinstance(dataset, PairedFiles):
+        raise SegkdError(
+            f"{spec} has no labels to evaluate against; name data with masks, or label the frames: of a test split "
+            "with --save-predictions DIR, others with `segkd predict`"
+        )
+    if job.worst or job.out is not None or protocol.scored_short_px is not None:
+        raise SegkdError(f"{spec} has no labels: --save-predictions works, --worst, --out and --protocol attnfd do not")
+    blank = BlankMasks(dataset)
+    request = Request(
+        job.source, dataset.labels, inference, job.model, job.variant, job.provider, job.device, job.threads
+    )
+    suite = MetricSuite(dataset.labels.names, dataset.labels.ignore)
+    with open_source(request) as predictor:
+        _check_classes(predictor.class_names, dataset, spec)
+        outputs = _Outputs(job, dataset, parse_spec(spec)[0])
+        with _progress(len(dataset)) as advance:
+            evaluate_set(predictor, blank, suite, protocol=protocol, on_prediction=outputs.take, on_progress=advance)
+    return {"data": spec, "split": job.split, "images": len(dataset), "predictions": str(job.save_predictions)}
 
 
 def inference_of(job: Job, protocol: Protocol, dataset: str) -> Inference:
@@ -165,6 +195,13 @@ class _Outputs:
             result["worst"] = self._worst.write(self._out / "worst")
         write_json(self._out / "eval.json", {**result, "per_image": suite.per_image()})
         return result
+
+
+def _notes(dataset: Dataset, suite: MetricSuite) -> list[str]:
+    """What changes the meaning of the scores."""
+    absent = absent_classes(dataset.labels.names, areas(suite.confusion.counts).labelled)
+    one = "one class: every score is 100" if dataset.labels.num_classes == 1 else ""
+    return [note for note in (few_images(len(dataset)), absent and f"{absent} in the labels", one) if note]
 
 
 def _check_classes(theirs: tuple[str, ...], dataset: Dataset, spec: str) -> None:

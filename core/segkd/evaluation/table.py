@@ -12,6 +12,9 @@ def format_result(result: Mapping[str, Any]) -> str:
     Args:
         result: what :func:`segkd.evaluation.score.score` gives.
     """
+    if "predictions" in result:
+        where = f"predictions of {result['images']} images of {result['data']} in {result['predictions']}"
+        return f"{where}; no score: these images have no public labels"
     columns: dict[str, Mapping[str, float | None]] = {"IoU": result["per_class"], "Acc": result["per_class_acc"]}
     for band in result.get("trimap", {}).get("curve", []):
         columns[f"tri{band['width_px']}"] = band["per_class"]
@@ -27,6 +30,8 @@ def format_result(result: Mapping[str, Any]) -> str:
         lines += ["", *_connectivity(result["connectivity"], width)]
     lines += [*_details(result), _means(result)]
     lines.append(f"{result['images']} images of {result['data']}")
+    if result.get("notes"):
+        lines.append(f"note: {'; '.join(result['notes'])}")
     return "\n".join(lines)
 
 

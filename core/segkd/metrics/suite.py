@@ -30,6 +30,7 @@ class MetricOptions:
         boundary_f_px: boundary F's distance; None for no boundary F.
         connectivity: whether to count connected components.
         bootstrap: draws of the confidence intervals; 0 for none.
+        bootstrap_images: fewer images than these get no interval.
         seed: of the draws.
         void_borders: whether borders with ignored pixels belong to the trimap.
         absent: what a class that is nowhere adds to mIoU.
@@ -40,6 +41,7 @@ class MetricOptions:
     boundary_f_px: float | None = None
     connectivity: bool = False
     bootstrap: int = 0
+    bootstrap_images: int = 0
     seed: int = 0
     void_borders: bool = True
     absent: Absent = "skip"
@@ -177,7 +179,7 @@ class MetricSuite:
         return {"neighbours": 8, "mean": found.means(), "per_class": self._named(rows)}
 
     def _bootstrap_dict(self) -> dict[str, Any] | None:
-        if not self.options.bootstrap:
+        if not self.options.bootstrap or len(self.ids) < self.options.bootstrap_images:
             return None
         stacked = Areas(*(np.stack(part) for part in zip(*self._areas, strict=True)))
         found: Intervals = bootstrap_intervals(

@@ -10,6 +10,7 @@ from segkd.data.cache import open_cached
 from segkd.data.decode import DamagedFileError
 from segkd.errors import SegkdError
 from segkd.recipe import DataPart
+from segkd_distill.data.meaning import require_two_classes, say_what_scores_mean
 from segkd_distill.data.memory import in_memory_if_small
 from segkd_distill.progress import ProgressReport
 
@@ -58,6 +59,11 @@ def open_training_sets(data: DataPart, *, workers: int = 0) -> TrainingSets:
             f"data.train has {train.labels.num_classes} classes ({_some(train.labels)}), data.val "
             f"{val.labels.num_classes} ({_some(val.labels)}): they must be the same"
         )
+    if train.labels.num_classes == 1:
+        raise SegkdError(
+            f"data.train has one class, {train.labels.names[0]}: there is nothing to learn, every score would be 100; "
+            "declare the rest as a class"
+        )
     unlabelled = open_dataset(data.unlabelled, split="train") if data.unlabelled is not None else None
     named = {"train": train, "val": val, "unlabelled": unlabelled}
     if data.cache is not None:
@@ -72,6 +78,8 @@ def open_training_sets(data: DataPart, *, workers: int = 0) -> TrainingSets:
         train, val = in_memory_if_small(train, processes=workers, image_px=first), in_memory_if_small(val)
         if unlabelled is not None:
             unlabelled = in_memory_if_small(unlabelled, processes=workers, image_px=first)
+    require_two_classes(train, data.skip_damaged)
+    say_what_scores_mean(val, str(data.val), train)
     fingerprints = {key: part.fingerprint() for key, part in named.items() if part is not None}
     return TrainingSets(train, val, unlabelled, first, (height, width), fingerprints)
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from segkd.data import open_dataset
-from segkd.data.check import check_dataset, open_splits, shared_names, unexpected_counts
+from segkd.data.check import check_dataset, open_splits, unexpected_counts
 from segkd.errors import SegkdError
 from tests.core.data.files import cityscapes, cut_short, folder, photo, save
 
@@ -85,15 +85,6 @@ def test_a_split_of_only_broken_pairs_is_a_problem(tmp_path) -> None:
     splits, problems = open_splits(f"cityscapes:{tmp_path}", "val")
     assert [what for _, what in problems] == ["split val has no image with a mask"]
     assert "without an image" in check_dataset(splits["val"])[0].what
-
-
-def test_images_in_two_splits_are_found(tmp_path) -> None:
-    folder(tmp_path, ["a", "b"], under="train")
-    folder(tmp_path, ["b", "c"], under="val")
-    splits, _ = open_splits(f"folder:{tmp_path}", "all")
-    (problem,) = shared_names(splits)
-    assert problem.path == tmp_path / "images/val/b.png"
-    assert "split train has an image named b too" in problem.what
 
 
 def test_parts_of_published_splits_are_noticed(tmp_path) -> None:

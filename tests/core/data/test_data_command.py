@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from segkd.cli import SUMMARIES, main
@@ -46,46 +47,50 @@ def test_synth_then_check(run, tmp_path) -> None:
     }
     code, out, err = run("data", "check", f"cityscapes:{tree}")
     assert (code, err) == (0, "")
-    assert out.splitlines() == [
-        "found: *_gtFine_labelIds.png, as distributed",
-        f"cityscapes:{tree}: 3 train + 2 val images, no problems",
-    ]
+    first, *notes, last = out.splitlines()
+    assert first == "found: *_gtFine_labelIds.png, as distributed"
+    assert last == f"cityscapes:{tree}: 3 train + 2 val images, no problems"
+    assert all(note.startswith("note: ") for note in notes)
+    assert any("have no pixel in val" in note for note in notes)
+    assert any("val has 2 images" in note for note in notes)
     assert open_dataset(f"cityscapes:{tree}").read(0).image.shape == (32, 64, 3)
 
 
 def test_check_prints_each_problem_and_exits_2(run, tmp_path) -> None:
     tree = tmp_path / "scenes"
-    run("data", "synth", "--out", tree, "--train", 2, "--val", 1, "--imgsz", "32x32")
+    run("data", "synth", "--out", tree, "--train", 2, "--val", 3, "--imgsz", "32x32")
     cut = cut_short(next((tree / "leftImg8bit/val").rglob("*.png")))
     next((tree / "gtFine/train").rglob("*000001*.png")).unlink()
     code, out, err = run("data", "check", f"cityscapes:{tree}")
     assert code == 2
-    _, first, second = out.splitlines()
+    _, first, second, *notes = out.splitlines()
+    assert all(note.startswith("note: ") for note in notes)
     assert "image without a mask; expected" in first
     assert second.startswith(f"{cut}: cut short")
     assert err == f"segkd: 2 problems in cityscapes:{tree}; correct the files named above\n"
     code, out, _ = run("data", "check", f"cityscapes:{tree}", "--split", "val", "--json")
     report = json.loads(out)
     assert code == 2
-    assert report["images"] == {"val": 1}
+    assert report["images"] == {"val": 3}
     assert report["ok"] is False
     assert [problem["path"] for problem in report["problems"]] == [str(cut)]
 
 
 def test_a_part_of_a_published_split_is_a_warning_unless_strict(run, tmp_path) -> None:
-    cityscapes(tmp_path, ["ulm_000000_000019"])
+    cityscapes(tmp_path, ["ulm_000000_000019", "ulm_000001_000019"])
+    save(tmp_path / "gtFine/val/ulm/ulm_000001_000019_gtFine_labelIds.png", np.full((12, 16), 8, np.uint8))
     spec = f"cityscapes:{tmp_path}"
     code, out, err = run("data", "check", spec, "--split", "val")
     assert (code, err) == (0, "")
-    assert "warning: split val has 1 images, the published one 500\n" in out
+    assert "warning: split val has 2 images, the published one 500\n" in out
     code, out, _ = run("data", "check", spec, "--split", "val", "--json")
     report = json.loads(out)
-    assert report["warnings"] == ["split val has 1 images, the published one 500"]
+    assert report["warnings"] == ["split val has 2 images, the published one 500"]
     assert report["forms"] == {"val": "*_gtFine_labelIds.png, as distributed"}
     assert report["ok"] is True
     code, out, err = run("data", "check", spec, "--split", "val", "--strict")
     assert code == 2
-    assert f"{tmp_path}: split val has 1 images, the published one 500\n" in out
+    assert f"{tmp_path}: split val has 2 images, the published one 500\n" in out
     assert err == f"segkd: 1 problem in {spec}; correct the files named above\n"
 
 
