@@ -203,7 +203,7 @@ def validate(parts: Assembly, position: Position, run: Path, log: MetricsLog, re
     log.write(position.step, "eval", {**values, "seconds": time.perf_counter() - began})
     note = "" if labelled else ": no validation pixel has a class, so the latest weights are kept"
     note = " (best so far)" if improved and labelled else note
-    absent = absent_classes(parts.labels.names, counts.sum(axis=1))
+    absent = absent_classes(parts.labels.names, counts.sum(1).cpu().numpy())
     if first and absent and labelled:
         report.say(f"note: {absent} in the validation set: mIoU leaves these out, or counts them as 0")
     report.say(f"step {position.step}/{parts.recipe.train.iters}: validation mIoU {100 * result.miou:.2f}{note}")

@@ -50,7 +50,7 @@ def test_a_cache_gives_the_same_pixels(streets: Path, tmp_path: Path, capsys: py
         np.testing.assert_array_equal(one.read(3).mask, other.read(3).mask)
     np.testing.assert_array_equal(sets.unlabelled.read_image(2), plain.unlabelled.read_image(2))
     opened(streets, **options)
-    assert capsys.readouterr().err == ""
+    assert "cache" not in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("cache", [False, True])

@@ -51,8 +51,8 @@ def _few_images(splits: Splits, _: Looks) -> list[Finding]:
 
 def _classes(splits: Splits, facts: Looks) -> list[Finding]:
     """Classes without a pixel, masks without a class, and sets that leave nothing to learn."""
-    counted = {name: _class_pixels(facts[name]) for name, data in splits.items() if data.has_masks}
-    counted = {name: counts for name, counts in counted.items() if counts is not None}
+    read = {name: _class_pixels(facts[name]) for name, data in splits.items() if data.has_masks}
+    counted = {name: counts for name, counts in read.items() if counts is not None}
     if not counted:
         return []
     names = next(iter(splits.values())).labels.names
@@ -68,7 +68,7 @@ def _classes(splits: Splits, facts: Looks) -> list[Finding]:
     if not labelled or len(names) == 1:
         return found
 
-    total = np.sum(list(labelled.values()), axis=0)
+    total = np.stack(list(labelled.values())).sum(axis=0)
     ignored = total[len(names) :].sum() / total.sum()
     held = np.flatnonzero(total[: len(names)])
     if len(held) == 1:
