@@ -101,7 +101,7 @@ def read_file(path: Path | str) -> CheckpointFile:
     if not found.tensors:
         keys = f" (it has the keys {_keys_of(content)})" if isinstance(content, Mapping) else ""
         raise SegkdError(f"{path} holds no tensors; expected the state dict of a network{keys}")
-    notes = ()
+    notes: tuple[str, ...] = ()
     if found.others:
         listed = ", ".join(found.others)
         notes = (
