@@ -112,6 +112,12 @@ def _usage(error: click.ClickException) -> str:
 def _of_resources(error: BaseException) -> Ending | None:
     """Memory, disk and open files, by the exception's kind or by what torch and OpenCV write into theirs."""
     words = str(error).lower()
+    if "dataloader worker" in words and ("killed" in words or "exited" in words):
+        return Ending(
+            f"a loading process is gone ({_first_line(error)}): memory or /dev/shm may be used up, so use fewer "
+            "--workers (or `docker run --shm-size=2g`), then continue with --resume",
+            3,
+        )
     if any(part in words for part in _SHARED_MEMORY_WORDS):
         return Ending(
             f"shared memory is used up ({_first_line(error)}): use fewer --workers (0 needs none), or give the "
@@ -119,8 +125,7 @@ def _of_resources(error: BaseException) -> Ending | None:
             2,
         )
     if any(part in words for part in _OPEN_FILES_WORDS):
-        advice = _DISK_ADVICE[errno.EMFILE]
-        return Ending(f"too many files are open ({_first_line(error)}): {advice}", 2)
+        return Ending(f"too many files are open ({_first_line(error)}): {_DISK_ADVICE[errno.EMFILE]}", 2)
     if isinstance(error, OSError) and error.errno is not None and error.errno != errno.ENOMEM:
         return Ending(_of_files(error), 2)
     if isinstance(error, MemoryError) or any(part in words for part in _MEMORY_WORDS):
@@ -134,12 +139,16 @@ def _of_resources(error: BaseException) -> Ending | None:
     return None
 
 
+def advice(error: OSError) -> str:
+    """What to do about an error of the operating system."""
+    return _DISK_ADVICE.get(error.errno or 0, "check the path, the disk and the permissions")
+
+
 def _of_files(error: OSError) -> str:
     """Path, reason and what to do about an error of the operating system."""
     paths = " -> ".join(one_line(os.fsdecode(p) if isinstance(p, bytes) else p) for p in _paths(error))
     reason = error.strerror or str(error) or type(error).__name__
-    advice = _DISK_ADVICE.get(error.errno or 0, "check the path, the disk and the permissions")
-    return f"{paths or 'a file or device cannot be used'}: {reason}; {advice}"
+    return f"{paths or 'a file or device cannot be used'}: {reason}; {advice(error)}"
 
 
 def _paths(error: OSError) -> list[object]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -39,6 +40,29 @@ class SizeType(click.ParamType):  # type: ignore[type-arg]  # older click cannot
 
 
 IMGSZ = SizeType()
+
+
+class Destination(click.Path):
+    """A folder or file to write, tried while the command line is read: before any work, before any heavy import."""
+
+    def __init__(self, *, file: bool = False) -> None:
+        super().__init__(path_type=Path)
+        self.is_file = file
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The path, once something could be written there.
+
+        Raises:
+            SegkdError: naming the place and the reason.
+        """
+        from segkd.destinations import require_writable_file, require_writable_folder
+
+        path = Path(super().convert(value, param, ctx))
+        (require_writable_file if self.is_file else require_writable_folder)(path)
+        return path
+
+
+OUT_FOLDER, OUT_FILE = Destination(), Destination(file=True)
 
 
 def json_option(command: Command) -> Command:

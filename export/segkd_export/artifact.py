@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import segkd
+from segkd.destinations import require_writable_folder
 from segkd.errors import SegkdError, import_extra
 from segkd.files import write_json
 from segkd.manifest import FILE_NAME as MANIFEST_FILE
@@ -82,6 +83,7 @@ def export_artifact(request: ExportRequest, say: Callable[[str], None] = lambda 
     # What a link points to is written, and not the link replaced.
     place = Path(os.path.realpath(out))
     _check_target(place, request.overwrite)
+    require_writable_folder(place.parent)
     sources = gather(request)
     _say_what_is_odd(request, sources, say)
     building = _new_folder(place)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from segkd.options import IMGSZ, json_option, print_json
+from segkd.options import IMGSZ, OUT_FOLDER, json_option, print_json
 
 if TYPE_CHECKING:
     from segkd.data.base import Dataset
@@ -26,7 +26,7 @@ def data() -> None:
 
 
 @data.command(short_help="Write built-in street scenes as a Cityscapes tree.")
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write.")
+@click.option("--out", type=OUT_FOLDER, required=True, help="Folder to write.")
 @click.option("--train", type=click.IntRange(min=0), default=600, show_default=True, help="Training scenes.")
 @click.option("--val", type=click.IntRange(min=0), default=100, show_default=True, help="Validation scenes.")
 @click.option("--imgsz", type=IMGSZ, default="128x256", show_default=True, help="Height and width in pixels.")
@@ -114,7 +114,7 @@ def check(spec: str, split: str, strict: bool, as_json: bool) -> None:
 @click.argument("spec")
 @click.option("--split", default="all", show_default=True, metavar="train|val|...|all", help="What to read.")
 @click.option("--limit", type=click.IntRange(min=1), help="Read this many images of each split, evenly spread.")
-@click.option("--out", type=click.Path(path_type=Path), help="Folder for stats.json and a picture grid of each split.")
+@click.option("--out", type=OUT_FOLDER, help="Folder for stats.json and a picture grid of each split.")
 @json_option
 def stats(spec: str, split: str, limit: int | None, out: Path | None, as_json: bool) -> None:
     """Read a data set in one thread and say what it holds.

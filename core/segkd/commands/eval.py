@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from segkd.errors import SegkdError
-from segkd.options import IMGSZ, json_option, print_json
+from segkd.options import IMGSZ, OUT_FOLDER, json_option, print_json
 
 if TYPE_CHECKING:
     from segkd.evaluation.score import Job
@@ -40,9 +39,9 @@ BOUNDARY_RATIO, CITYSCAPES_BOUNDARY_RATIO = 0.02, 0.005
 @click.option("--bootstrap", type=click.IntRange(min=2), metavar="N", help="95 % intervals over images, from N draws.")
 @click.option("--detail", is_flag=True, help="All of the measures above, with their usual parameters.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the bootstrap.")
-@click.option("--save-predictions", type=click.Path(path_type=Path, file_okay=False), metavar="DIR", help="Label PNGs.")
+@click.option("--save-predictions", type=OUT_FOLDER, metavar="DIR", help="Label PNGs.")
 @click.option("--worst", type=click.IntRange(min=1), metavar="N", help="Draw the N worst images into OUT/worst.")
-@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder for eval.json and pictures.")
+@click.option("--out", type=OUT_FOLDER, help="Folder for eval.json and pictures.")
 @click.option("--device", default="auto", show_default=True, metavar="auto|cpu|cuda[:N]", help="Where a network runs.")
 @click.option("--threads", type=click.IntRange(min=1), help="CPU threads; the library's default otherwise.")
 @json_option

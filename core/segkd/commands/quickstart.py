@@ -6,9 +6,11 @@ from pathlib import Path
 
 import click
 
+from segkd.options import OUT_FOLDER
+
 
 @click.command(short_help="Run the whole chain on built-in street scenes.")
-@click.option("--out", type=click.Path(path_type=Path), default=Path("quickstart"), show_default=True)
+@click.option("--out", type=OUT_FOLDER, default=Path("quickstart"), show_default=True)
 @click.option("--seed", type=int, default=1, show_default=True, help="Of the scenes and of every training.")
 @click.option("--set", "settings", multiple=True, metavar="A.B=C", help="A recipe value for every training.")
 @click.option("--train-frames", type=click.IntRange(60), default=600, show_default=True)

@@ -74,6 +74,7 @@ def copy(recipe: str, file: Path) -> None:
     Example:
       segkd recipe copy own-small my.yaml
     """
+    from segkd.destinations import require_writable_file
     from segkd.errors import SegkdError
     from segkd.files import read_text, write_atomic
     from segkd.recipe import recipe_path
@@ -81,6 +82,7 @@ def copy(recipe: str, file: Path) -> None:
 
     if file.exists():
         raise SegkdError(f"{file} exists already; name another file")
+    require_writable_file(file)
     source = recipe_path(recipe)
     write_atomic(file, commented(read_text(source), str(source)).encode())
     click.echo(file)

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import click
 
+from segkd.options import OUT_FILE
+
 
 @click.command(short_help="Draw a report from the files of a workflow.")
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="The page; default FOLDER/report.html.")
+@click.option("--out", type=OUT_FILE, help="The page; default FOLDER/report.html.")
 def report(folder: Path, out: Path | None) -> None:
     """Draw a report from the files of a workflow.
 
@@ -20,7 +22,10 @@ def report(folder: Path, out: Path | None) -> None:
     Example:
       segkd report runs/cwd --out report.html
     """
+    from segkd.destinations import require_writable_file
     from segkd.report.collect import collect_report
     from segkd.report.html import write_report
 
+    if out is None and folder.is_dir():
+        require_writable_file(folder / "report.html")
     click.echo(write_report(out or folder / "report.html", collect_report(folder)))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from segkd.options import json_option
+from segkd.options import OUT_FILE, json_option
 from segkd_deploy.targets.options import Remote, target_options
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ _SWEPT = ("p50", "p99")
 @click.option("--peak/--no-peak", default=True, help="Measure the device's peak for comparison [default: yes].")
 @click.option("--telemetry/--no-telemetry", default=True, help="Sample power, heat and throttling [default: yes].")
 @click.option("--lock-clocks", is_flag=True, help="Lock the clocks meanwhile (needs root); always restored.")
-@click.option("--out", type=click.Path(path_type=Path), help="File to write [default: ARTIFACT/bench.json].")
+@click.option("--out", type=OUT_FILE, help="File to write [default: ARTIFACT/bench.json].")
 @target_options
 @json_option
 def bench(

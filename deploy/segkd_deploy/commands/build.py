@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from segkd.options import json_option
+from segkd.options import OUT_FOLDER, json_option
 
 if TYPE_CHECKING:
     from segkd_deploy.build import Built
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @click.option("--optimization-level", type=click.IntRange(0, 5), help="How long to search.  [default: TensorRT's]")
 @click.option("--workspace", "workspace_mib", type=click.IntRange(min=1), help="Scratch memory in MiB.")
 @click.option("--tf32", is_flag=True, help="Let float32 products be rounded to TF32: faster, other labels.")
-@click.option("--out", type=click.Path(path_type=Path), help="Also write the engines into this folder.")
+@click.option("--out", type=OUT_FOLDER, help="Also write the engines into this folder.")
 @json_option
 def build(source: Path, precision: str | None, batch: str, out: Path | None, as_json: bool, **options: Any) -> None:
     """Build TensorRT engines of exported graphs.

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import click
 
-from segkd.options import json_option
+from segkd.options import OUT_FOLDER, json_option
 
 
 @click.command(short_help="Compare runs, variants and devices.")
 @click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--variant", "variants", multiple=True, help="Only this variant; may be repeated.  [default: all]")
 @click.option("--force", is_flag=True, help="Show what is not comparable, with the reasons.")
-@click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Folder for Markdown, page, plots, JSON.")
+@click.option("--out", type=OUT_FOLDER, help="Folder for Markdown, page, plots, JSON.")
 @json_option
 def compare(paths: tuple[Path, ...], variants: tuple[str, ...], force: bool, out: Path | None, as_json: bool) -> None:
     """Compare runs, variants and devices.

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from segkd.options import json_option
+from segkd.options import OUT_FOLDER, json_option
 
 LEASE_HELP = "Seconds that a device goes on without a word from here."
 
@@ -15,7 +15,7 @@ LEASE_HELP = "Seconds that a device goes on without a word from here."
 @click.command(short_help="Copy, validate and bench on devices.")
 @click.argument("artifact", type=click.Path(path_type=Path))
 @click.option("--target", "targets", multiple=True, required=True, help="local, ssh://user@host[:port] or a name.")
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for what comes back.")
+@click.option("--out", required=True, type=OUT_FOLDER, help="Folder for what comes back.")
 @click.option("--gates", type=click.Path(path_type=Path), help="YAML file of gates  [default: those of validate].")
 @click.option("--variant", "variants", multiple=True, help="Variant; may be repeated.  [default: all that go]")
 @click.option("--runtime", help="onnxruntime, tensorrt or tensorrt_rtx.  [default: the device's, else onnxruntime]")

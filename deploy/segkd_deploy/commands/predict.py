@@ -8,13 +8,13 @@ from typing import Any
 
 import click
 
-from segkd.options import json_option
+from segkd.options import OUT_FOLDER, json_option
 
 
 @click.command(short_help="Label pictures and videos with an artifact.")
 @click.argument("artifact", type=click.Path(path_type=Path))
 @click.argument("source", metavar="INPUT", type=click.Path(exists=True, path_type=Path))
-@click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder to write into.")
+@click.option("--out", required=True, type=OUT_FOLDER, help="Folder to write into.")
 @click.option("--alpha", type=click.FloatRange(0, 1), default=0.5, show_default=True, help="Share of class colour.")
 @click.option("--labels-only", is_flag=True, help="Label PNGs and no overlay.")
 @click.option("--codec", default="auto", show_default=True, help="Of overlay videos: h264, vp9, or mpeg4 (fast).")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from segkd.options import json_option
+from segkd.options import OUT_FOLDER, json_option
 
 
 @click.group(short_help="Create and verify gated release bundles.")
@@ -17,7 +17,7 @@ def release() -> None:
 @release.command(short_help="Check the gates and write a bundle.")
 @click.argument("artifact", type=click.Path(path_type=Path))
 @click.option("--gates", type=click.Path(path_type=Path), help="YAML file of gates, see `segkd release gates`.")
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder to write the bundle into.")
+@click.option("--out", required=True, type=OUT_FOLDER, help="Folder to write the bundle into.")
 @click.option("--name", help="Name of the release [default: the source run's].")
 @click.option("--version", help="Version of the release [default: the start of the manifest's hash].")
 @json_option

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from segkd.options import json_option
+from segkd.options import OUT_FILE, json_option
 from segkd_deploy.targets.options import Remote, target_options
 
 
@@ -27,7 +27,7 @@ from segkd_deploy.targets.options import Remote, target_options
 @click.option("--recipe", metavar="NAME|FILE", help="Limits from a recipe's gates; for the same key --gate wins.")
 @click.option("--no-diagnosis", is_flag=True, help="Do not look for the reason when a limit does not hold.")
 @click.option("--no-pictures", is_flag=True, help="Write no pictures of the worst frames.")
-@click.option("--out", type=click.Path(path_type=Path), help="File to write [default: ARTIFACT/parity.json].")
+@click.option("--out", type=OUT_FILE, help="File to write [default: ARTIFACT/parity.json].")
 @target_options
 @json_option
 def validate(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from segkd.errors import SegkdError
-from segkd.options import IMGSZ, Command, json_option, set_option
+from segkd.options import IMGSZ, OUT_FOLDER, Command, json_option, set_option
 
 if TYPE_CHECKING:
     from segkd.recipe import Recipe
@@ -80,7 +80,7 @@ _OPTIONS: tuple[Callable[[Command], Command], ...] = (
     click.option("--amp", type=click.Choice(["off", "fp16", "bf16"]), help="Mixed precision."),
     click.option("--seed", type=click.IntRange(min=0)),
     set_option,
-    click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Run folder to write."),
+    click.option("--out", type=OUT_FOLDER, help="Run folder to write."),
     click.option(
         "--resume",
         is_flag=False,
@@ -128,9 +128,12 @@ def run_folder(out: Path | None, resume: str | None) -> Path:
     Raises:
         SegkdError: if they name none, or two.
     """
+    from segkd.destinations import require_writable_folder
+
     if resume:
         if out is not None and out.absolute() != Path(resume).absolute():
             raise SegkdError(f"--resume {resume} and --out {out} name two runs; a run is resumed in its own folder")
+        require_writable_folder(Path(resume), "--resume")
         return Path(resume)
     if out is None:
         raise SegkdError("no run folder: give --out FOLDER" + (", or --resume FOLDER" if resume is not None else ""))

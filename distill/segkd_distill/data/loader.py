@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
+import multiprocessing
 import os
 import signal
 import sys
+import traceback
 import warnings
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
@@ -19,10 +22,13 @@ from torch.utils.data import Dataset as TorchDataset
 
 from segkd.data.base import Dataset
 from segkd.data.decode import DamagedFileError
+from segkd.ending import ending_of
 from segkd.errors import SegkdError
 from segkd_distill.data.geometry import Geometry, GeometryPipeline
 from segkd_distill.data.seeding import Stream, generator
 from segkd_distill.data.user_transforms import UserPipeline, UserTransforms
+
+_PR_SET_PDEATHSIG = 1
 
 
 class Batch(NamedTuple):
@@ -174,13 +180,33 @@ def batches(
         for number in range(start, stop):
             yield _pinned(source[number]) if pin_memory else source[number]
         return
-    for item in _loader(source, range(start, stop), workers, pin_memory):
-        if isinstance(item, str):
-            raise SegkdError(item)
-        yield item
+    before = set(multiprocessing.active_children())
+    stream: Iterator[Batch | _Failure] | None = None
+    try:
+        stream = _loader(source, range(start, stop), workers, pin_memory)
+        for item in stream:
+            if isinstance(item, _Failure):
+                raise item.error()
+            yield item
+    finally:
+        _end_workers(stream, before)
 
 
-def _loader(source: BatchSource, numbers: range, workers: int, pin_memory: bool) -> Iterator[Batch | str]:
+def _end_workers(stream: Any, before: set[Any]) -> None:
+    """End the workers, which heed no SIGTERM: Python would wait for them for ever when the program ends.
+
+    Also those of a loader that could not start all of them.
+    """
+    try:
+        if stream is not None:
+            stream._shutdown_workers()  # first, or torch takes their end for a crash
+    finally:
+        for worker in set(multiprocessing.active_children()) - before:
+            worker.kill()
+            worker.join()
+
+
+def _loader(source: BatchSource, numbers: range, workers: int, pin_memory: bool) -> Iterator[Batch | _Failure]:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if workers > cores:
         print(f"--workers {workers} on {cores} CPU cores: {cores} may be faster", file=sys.stderr)
@@ -199,17 +225,33 @@ def _loader(source: BatchSource, numbers: range, workers: int, pin_memory: bool)
         return iter(loader)
 
 
-class _Reported(TorchDataset[Batch | str]):
-    """Hands a user's error over as text: DataLoader would wrap it into a traceback."""
+class _Failure(NamedTuple):
+    """What a worker could not do: the line and exit code of its exception, and its traceback for ``--debug``."""
+
+    line: str
+    exit_code: int
+    traceback: str
+
+    def error(self) -> SegkdError:
+        """An exception of this process that ends in the same line and exit code."""
+        error = SegkdError(self.line)
+        error.exit_code = self.exit_code
+        error.__cause__ = RuntimeError(f"in a loading process:\n{self.traceback}")
+        return error
+
+
+class _Reported(TorchDataset[Batch | _Failure]):
+    """Hands any exception over as values: DataLoader would wrap it into text, and some cannot be pickled."""
 
     def __init__(self, source: BatchSource) -> None:
         self.source = source
 
-    def __getitem__(self, number: int) -> Batch | str:
+    def __getitem__(self, number: int) -> Batch | _Failure:
         try:
             return self.source[number]
-        except SegkdError as error:
-            return str(error)
+        except Exception as error:
+            line, code = ending_of(error)
+            return _Failure(line or "", code, "".join(traceback.format_exception(error)))
 
 
 def _unchanged(item: Any) -> Any:
@@ -228,3 +270,5 @@ def _prepare_worker(_: int) -> None:
     # A signal to the process group is the parent's affair: it finishes its step, saves, and ends the workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    if sys.platform == "linux":  # ... unless it is gone, killed by SIGKILL for example
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 import sys
+import traceback
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -96,7 +97,12 @@ class UserPipeline:
         seed_transforms(self._compose, rng)
         labels = np.full(image.shape[:2], IGNORE, np.uint8) if mask is None else mask
         # Copies: a transform may write into its input, which is shared or mapped from a file.
-        result = self._compose(image=np.array(image), mask=np.array(labels))
+        try:
+            result = self._compose(image=np.array(image), mask=np.array(labels))
+        except MemoryError:
+            raise
+        except Exception as error:  # albumentations, OpenCV and numpy raise many kinds
+            raise SegkdError(_failed(error, image)) from error
         image, labels = result["image"], result["mask"]
         if image.shape != (*self.crop, 3) or labels.shape != self.crop:
             raise SegkdError(
@@ -202,6 +208,18 @@ def _words(error: Exception) -> str:
     if len(lines) > 2 and "validation error" in lines[0]:
         return f"{lines[1]}: {lines[2].partition(' [type=')[0]}"
     return " ".join(lines) or "cannot be used by itself"
+
+
+def _failed(error: Exception, image: NDArray[np.uint8]) -> str:
+    """Which transform could not be applied to which image, and what to do."""
+    places = [frame.f_locals.get("self") for frame, _ in traceback.walk_tb(error.__traceback__)]
+    named = [type(place).__name__ for place in places if isinstance(place, A.BasicTransform)]
+    words = (
+        f"augment.transforms: {named[-1] if named else 'one of them'}: {_words(error)} (image {_size(image[..., 0])})"
+    )
+    if "crop" in words.lower():
+        return f"{words}; give it pad_if_needed: true, or a size that fits into every image"
+    return f"{words}; change its arguments, or leave it out"
 
 
 def _classes() -> dict[str, type]:

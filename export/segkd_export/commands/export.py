@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from segkd.errors import SegkdError, import_extra
-from segkd.options import IMGSZ, json_option, print_json
+from segkd.options import IMGSZ, OUT_FOLDER, json_option, print_json
 from segkd_distill.commands.options import device_option
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class BatchType(click.ParamType):  # type: ignore[type-arg]  # older click canno
 
 @click.command(short_help="Write a run's complete ONNX graphs and their reference.")
 @click.argument("run", type=click.Path(path_type=Path))
-@click.option("--out", type=click.Path(path_type=Path), help="Artifact folder.  [default: RUN/artifact]")
+@click.option("--out", type=OUT_FOLDER, help="Artifact folder.  [default: RUN/artifact]")
 @click.option("--weights", type=click.Path(path_type=Path), help="Weights file, where RUN is a model's name.")
 @click.option("--imgsz", type=IMGSZ, help="Size in pixels that the network sees.  [default: the run's]")
 @click.option("--precision", help="fp32, fp16, int8; several separated by commas.  [default: the recipe's]")
