@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -57,7 +58,7 @@ class Destination(click.Path):
         """
         from segkd.destinations import require_writable_file, require_writable_folder
 
-        path = Path(super().convert(value, param, ctx))
+        path = Path(os.fsdecode(super().convert(value, param, ctx)))
         (require_writable_file if self.is_file else require_writable_folder)(path)
         return path
 
