@@ -51,6 +51,8 @@ def test_a_page_typed_from_its_top(page: str, readme: Typed, tmp_path: Path, mon
             pytest.skip(f"other work on this machine: {readme.busy}")
         assert list((readme.folder / "release").glob("*.tar.gz")), "the chain ends in a release"
         return
+    if page == "docs/compare.md" and readme.busy is not None:
+        pytest.skip(f"compare refuses measurements that are not valid: {readme.busy}")
     here = tmp_path / "here"
     shutil.copytree(readme.folder, here)
     monkeypatch.chdir(here)
