@@ -73,7 +73,8 @@ def _classes(splits: Splits, facts: Looks) -> list[Finding]:
     held = np.flatnonzero(total[: len(names)])
     if len(held) == 1:
         what = f"{names[held[0]]} is the only class with a pixel, {ignored:.1%} of the pixels are ignored: "
-        found.append(Finding(True, what + _ADVICE_255))
+        # Without ignored pixels nothing is lost: the data are what they are, and training refuses them.
+        found.append(Finding(bool(ignored), what + _ADVICE_255))
         return found
     for name, counts in labelled.items():
         absent = absent_classes(names, counts[: len(names)])

@@ -37,7 +37,6 @@ def test_sound_data_of_equal_names_have_no_finding(tmp_path) -> None:
     ("mask", "classes", "words"),
     [
         (MASK * 255, "names: [background, object]", "background is the only class with a pixel, 50.0% of the pixels"),
-        (MASK * 0, "names: [background, object]", "background is the only class with a pixel, 0.0%"),
         (MASK, "names: {object: {id: 1}}\nignore: [0]", "one class, object: there is nothing to learn"),
         (MASK * 0 + 255, "names: [background, object]", "no labelled pixel in train"),
     ],
@@ -45,6 +44,12 @@ def test_sound_data_of_equal_names_have_no_finding(tmp_path) -> None:
 def test_masks_that_leave_nothing_to_learn_are_problems(tmp_path, mask, classes, words) -> None:
     found = findings(tree(tmp_path, mask=mask, classes=classes))
     assert any(finding.problem and words in finding.what for finding in found)
+
+
+def test_one_class_without_ignored_pixels_is_a_note(tmp_path) -> None:
+    (finding,) = findings(tree(tmp_path, mask=MASK * 0))
+    assert not finding.problem
+    assert "background is the only class with a pixel, 0.0%" in finding.what
 
 
 def test_255_declared_as_a_class_is_sound(tmp_path) -> None:
