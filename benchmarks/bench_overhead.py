@@ -29,10 +29,10 @@ import numpy as np
 import onnxruntime
 
 from segkd_deploy.artifact import Artifact, open_artifact
-from segkd_deploy.cold_start import measure_cold_start
-from segkd_deploy.run_options import RunOptions
-from segkd_deploy.scenarios.base import batches_of
-from segkd_deploy.scenarios.single_stream import SingleStream
+from segkd_deploy.bench.cold_start import measure_cold_start
+from segkd_deploy.bench.run_options import RunOptions
+from segkd_deploy.bench.scenarios.base import batches_of
+from segkd_deploy.bench.scenarios.single_stream import SingleStream
 
 CALLS = 10
 
@@ -52,7 +52,7 @@ SAME = """
 import sys
 from pathlib import Path
 import numpy
-from segkd_deploy.run_options import RunOptions
+from segkd_deploy.bench.run_options import RunOptions
 from segkd_deploy.runners import RunnerSpec
 frames = numpy.load(sys.argv[3])
 spec = RunnerSpec(*map(int, sys.argv[4:7]), 256, color=sys.argv[7])

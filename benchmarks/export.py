@@ -46,8 +46,8 @@ from export_jobs import (
 
 from segkd.options import parse_size
 from segkd_deploy.artifact import open_artifact
-from segkd_deploy.onnx_header import spec_of
-from segkd_deploy.peak_flops import count_flops
+from segkd_deploy.bench.peak import count_flops
+from segkd_deploy.onnx_file.header import spec_of
 from segkd_deploy.runners import open_runner
 
 STUDENTS = ("pspnet-r18", "hrnet-w18s", "deeplabv3plus-mv2", "isanet-r18")

@@ -14,12 +14,12 @@ from onnx import TensorProto, helper, numpy_helper
 from onnx.utils import Extractor
 
 from segkd_distill.models.zoo import build_model
-from segkd_export.calibration import collect_statistics
-from segkd_export.camera_frame import CameraFrame
-from segkd_export.graph import OUTPUTS, DeployGraph, deployable
-from segkd_export.int8 import find_layers, prepare, quantise, tensors_of
-from segkd_export.regions import split_regions
-from segkd_export.to_onnx import cut_to, to_onnx
+from segkd_export.graph.camera_frame import CameraFrame
+from segkd_export.graph.graph import OUTPUTS, DeployGraph, deployable
+from segkd_export.graph.to_onnx import cut_to, to_onnx
+from segkd_export.precision.calibration import collect_statistics
+from segkd_export.precision.int8 import find_layers, prepare, quantise, tensors_of
+from segkd_export.precision.regions import split_regions
 
 Size = tuple[int, int]
 

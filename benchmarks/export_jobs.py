@@ -18,8 +18,8 @@ import torch
 from export_graphs import Graphs, Size, make_frames, matmul_model, tail_model
 from numpy.typing import NDArray
 
-from segkd_deploy.host_decoder import HostDecoder, Resize
 from segkd_deploy.runners import open_runner
+from segkd_deploy.runners.host_decoder import HostDecoder, Resize
 from segkd_deploy.runners.onnxruntime import open_session
 
 Job = Callable[[], Any]

@@ -1,6 +1,6 @@
 """segkd: distil, export, validate, benchmark and release small segmentation models."""
 
-from segkd.no_telemetry import switch_off
+from segkd.machine.no_telemetry import switch_off
 
 __version__ = "0.1.0"
 

@@ -8,7 +8,7 @@ import sys
 
 import click
 
-from segkd.stopping import ends_cleanly
+from segkd.ending.stopping import ends_cleanly
 
 COMMANDS: dict[str, str] = {
     "quickstart": "segkd.commands.quickstart:quickstart",
@@ -116,7 +116,7 @@ def run(arguments: list[str]) -> None:
 
 
 def main(args: list[str] | None = None) -> None:
-    """Run the command line; whatever is raised becomes one line and an exit code (see :mod:`segkd.ending`)."""
+    """Run the command line; whatever is raised becomes one line and an exit code (:mod:`segkd.ending.exceptions`)."""
     given = list(sys.argv[1:] if args is None else args)
     debug = "--debug" in given
     arguments = [word for word in given if word != "--debug"]
@@ -127,7 +127,7 @@ def main(args: list[str] | None = None) -> None:
             run(arguments)
             sys.stdout.flush()
     except (Exception, KeyboardInterrupt) as error:
-        from segkd.ending import finish
+        from segkd.ending.exceptions import finish
 
         sys.exit(finish(error, debug))
     sys.exit(0)

@@ -5,7 +5,7 @@
     `-- BackendMissing      3  a library, runtime or device is not there
         `-- MissingExtra    3  ... and ``pip install "segkd[extra]"`` brings it
 
-What any other exception becomes is in ``segkd.ending``.
+What any other exception becomes is in ``segkd.ending.exceptions``.
 """
 
 from __future__ import annotations

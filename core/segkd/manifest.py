@@ -8,10 +8,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from segkd.damage import COMPLETE_ADVICE, describe_damage
 from segkd.errors import SegkdError
 from segkd.files import read_json, sha256_file, write_json
-from segkd.small_files import listed, one_line
+from segkd.files.damage import COMPLETE_ADVICE, describe_damage
+from segkd.files.small_files import listed, one_line
 
 SCHEMA = 1
 # What a variant's ``precision`` may be, the most exact one first.

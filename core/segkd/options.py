@@ -56,7 +56,7 @@ class Destination(click.Path):
         Raises:
             SegkdError: naming the place and the reason.
         """
-        from segkd.destinations import require_writable_file, require_writable_folder
+        from segkd.files.destinations import require_writable_file, require_writable_folder
 
         path = Path(os.fsdecode(super().convert(value, param, ctx)))
         (require_writable_file if self.is_file else require_writable_folder)(path)

@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from segkd.errors import GateFailed, SegkdError
-from segkd.small_files import read_json, read_text
+from segkd.files.small_files import read_json, read_text
 
 MARKER = ".segkd-quickstart"
 LABELLED_FRAMES = 20

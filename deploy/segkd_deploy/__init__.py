@@ -1,6 +1,6 @@
 """Running, comparing, timing and releasing exported graphs; no torch, no data set needed.
 
-``from segkd_deploy import load; labels = load("artifact/")(frame)`` is the product's way in: ``segkd_deploy.runtime``.
+The product's way in is ``from segkd_deploy import load; labels = load("artifact/")(frame)`` (``inference/model.py``).
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from segkd_deploy.runtime import load
+    from segkd_deploy.inference.model import load
 
 __all__ = ["load"]
 
@@ -16,7 +16,7 @@ __all__ = ["load"]
 def __getattr__(name: str) -> Any:
     """``load``, imported when it is asked for: the command line's help needs none of it."""
     if name == "load":
-        from segkd_deploy.runtime import load
+        from segkd_deploy.inference.model import load
 
         return load
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

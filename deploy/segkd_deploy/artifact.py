@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from segkd.errors import GateFailed, SegkdError
 from segkd.files import read_json, sha256_file
+from segkd.files.small_files import one_line, open_regular
 from segkd.manifest import FILE_NAME, PRECISIONS, Manifest, load_manifest, verify_files
 from segkd.manifest import Reference as RecordedReference
-from segkd.small_files import one_line, open_regular
-from segkd_deploy.graph_agreement import require_agreement
+from segkd_deploy.onnx_file.agreement import require_agreement
 from segkd_deploy.runners.base import RunnerSpec
 
 # Providers of onnxruntime that run on the CPU.

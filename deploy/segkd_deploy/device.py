@@ -7,8 +7,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-from segkd.cpus import cpu_quota, physical_cores
-from segkd_deploy.machine_load import load_1min
+from segkd.machine.cpus import cpu_quota, physical_cores
+from segkd_deploy.bench.machine_load import load_1min
 
 
 def describe_device(root: Path = Path("/")) -> dict[str, Any]:

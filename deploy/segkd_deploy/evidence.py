@@ -9,7 +9,7 @@ from typing import Any
 
 from segkd.errors import SegkdError
 from segkd.files import read_json, write_json
-from segkd.written_files import Bench, Parity, Part, check_content, require_key
+from segkd.files.written_files import Bench, Parity, Part, check_content, require_key
 from segkd_deploy.artifact import Artifact
 
 SCHEMA = 1

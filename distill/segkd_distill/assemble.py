@@ -13,10 +13,9 @@ from lightning_fabric import Fabric
 
 from segkd.data.base import Dataset, LabelSpace, absolute_spec, parse_spec
 from segkd.errors import SegkdError
-from segkd.published import published_numbers
 from segkd.recipe import Recipe
+from segkd.recipe.published import published_numbers
 from segkd_distill.balance import GradientBalance
-from segkd_distill.checkpoint import seed_random
 from segkd_distill.class_weights import class_weights
 from segkd_distill.data.augment import geometry_of, resolve_augment
 from segkd_distill.data.loader import BatchSource, split_rows
@@ -31,7 +30,8 @@ from segkd_distill.models.zoo import ModelConfig
 from segkd_distill.optim import Poly, build_optimizer, build_schedule
 from segkd_distill.precision import open_fabric
 from segkd_distill.recipe_parts import check_parts
-from segkd_distill.run_changes import weights_hash
+from segkd_distill.run.changes import weights_hash
+from segkd_distill.run.resume import seed_random
 from segkd_distill.step import DistillStep
 from segkd_distill.student import build_student, check_start
 from segkd_distill.task_loss import build_task_loss

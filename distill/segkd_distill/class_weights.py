@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segkd.data.base import Dataset
-from segkd.data.cityscapes import LABEL_SPACE
+from segkd.data.readers.cityscapes import LABEL_SPACE
 from segkd.errors import SegkdError
 
 CITYSCAPES_WEIGHTS = (

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 from segkd.errors import SegkdError
+from segkd.files.yaml_lines import KeyPath, dotted
 from segkd.recipe import Named, Recipe, TrainPart, split_named
-from segkd.recipe_problems import Places
-from segkd.yaml_lines import KeyPath, dotted
+from segkd.recipe.problems import Places
 from segkd_distill.methods import check_hyper
 from segkd_distill.methods.compose import WEIGHTINGS, parse_methods
 from segkd_distill.optim import build_schedule, optimizer_settings

@@ -26,17 +26,19 @@ from segkd_distill.data.loader import Batch, batches
 from segkd_distill.data.photometric import distort, draw_distortion
 from segkd_distill.data.seeding import Stream, generator
 from segkd_distill.device import choose_device, describe_device
-from segkd_distill.earlier_runs import as_begun
-from segkd_distill.evaluate import evaluate, validation_rules
-from segkd_distill.interrupt import Interrupted, StopRequest
+from segkd_distill.inference.evaluate import evaluate, validation_rules
 from segkd_distill.methods.base import Group, StepContext
-from segkd_distill.metrics_log import MetricsLog, diverged
+from segkd_distill.models.saved_model import save_model
 from segkd_distill.models.segmenter import Segmenter
 from segkd_distill.optim import limit_gradients, set_learning_rate
 from segkd_distill.precision import loss_scale
-from segkd_distill.progress import ProgressReport
-from segkd_distill.run_changes import follow_moved_data, require_places
-from segkd_distill.run_folder import (
+from segkd_distill.run.changes import follow_moved_data, require_places
+from segkd_distill.run.earlier import as_begun
+from segkd_distill.run.interrupt import Interrupted, StopRequest
+from segkd_distill.run.lock import owned
+from segkd_distill.run.metrics_log import MetricsLog, diverged
+from segkd_distill.run.progress import ProgressReport
+from segkd_distill.run.run_folder import (
     RECIPE,
     Position,
     begin_run,
@@ -47,8 +49,6 @@ from segkd_distill.run_folder import (
     restore_run,
     save_run,
 )
-from segkd_distill.run_lock import owned
-from segkd_distill.runs import save_model
 
 SAVE_EVERY_S = 60.0
 """Without ``save_every``, a checkpoint is at most about this old."""

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import segkd
-from segkd.destinations import require_writable_folder
 from segkd.errors import SegkdError, import_extra
 from segkd.files import write_json
+from segkd.files.destinations import require_writable_folder
 from segkd.manifest import FILE_NAME as MANIFEST_FILE
 from segkd.manifest import (
     Input,
@@ -30,15 +30,15 @@ from segkd.manifest import (
     hash_files,
     write_manifest,
 )
-from segkd_distill.provenance import git_state
-from segkd_export.graph import OUTPUTS
-from segkd_export.int8_search import Quantised
+from segkd_distill.run.provenance import git_state
+from segkd_export.graph.graph import OUTPUTS
+from segkd_export.graph.to_onnx import INPUT
 from segkd_export.origin import is_run_name
+from segkd_export.precision.int8_search import Quantised
+from segkd_export.precision.sensitivity import FORM
 from segkd_export.reference import predict, say_stretched, with_response, write_reference
 from segkd_export.run_evaluation import run_evaluation
-from segkd_export.sensitivity import FORM
 from segkd_export.sources import ExportRequest, Sources, constants, gather
-from segkd_export.to_onnx import INPUT
 from segkd_export.variants import Written, write_variants
 
 SENSITIVITY_FILE = "sensitivity.json"

@@ -15,12 +15,12 @@ from segkd.data.base import IGNORE, Dataset
 from segkd.errors import SegkdError
 from segkd_deploy.camera import to_camera
 from segkd_deploy.evaluate import resize_frame, resize_labels
-from segkd_deploy.parity.body_faults import GAIN, contrast_response
 from segkd_deploy.parity.compare import as_recorded
-from segkd_deploy.parity.frames import scale_contrast
+from segkd_deploy.parity.diagnosis.body_faults import GAIN, contrast_response
+from segkd_deploy.parity.diagnosis.frames import scale_contrast
 from segkd_deploy.runners.base import RunnerSpec
 from segkd_distill.models.network import Network
-from segkd_export.camera_frame import CameraFrame
+from segkd_export.graph.camera_frame import CameraFrame
 
 LARGEST_MARGIN = float(np.finfo(np.float16).max)
 # Sizes that were rounded to even or divisible numbers stay below.

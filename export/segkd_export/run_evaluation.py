@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
+from segkd.files.small_files import read_json
 from segkd.manifest import Evaluation
 from segkd.recipe import Recipe
-from segkd.small_files import read_json
 
 RECORD = "run.json"
 

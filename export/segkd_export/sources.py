@@ -16,13 +16,13 @@ from segkd_deploy.gates import check_limits
 from segkd_distill.device import choose_device
 from segkd_distill.models.network import Network
 from segkd_distill.models.teachers import load_teacher
-from segkd_export.calibration_data import CalibrationData, gather_calibration
-from segkd_export.camera_frame import CameraFrame, CameraOptions
-from segkd_export.exporter_errors import refuse_large
-from segkd_export.int8_search import Int8Options
+from segkd_export.graph.camera_frame import CameraFrame, CameraOptions
+from segkd_export.graph.exporter_errors import refuse_large
+from segkd_export.graph.to_onnx import OPSET
 from segkd_export.origin import Origin, is_run_name, open_model, open_run
+from segkd_export.precision.calibration_data import CalibrationData, gather_calibration
+from segkd_export.precision.int8_search import Int8Options
 from segkd_export.reference import Frames, read_frames
-from segkd_export.to_onnx import OPSET
 
 # Precision -> the variants that it writes.
 PRECISIONS: dict[str, tuple[str, ...]] = {"fp32": ("fp32",), "fp16": ("fp16",), "int8": ("int8", "int8-cpu")}
@@ -48,7 +48,7 @@ class ExportRequest:
         reference: number of reference frames.
         device: auto, cpu, cuda or cuda:N; where torch labels the reference frames.
         overwrite: whether an artifact that is there is replaced.
-        opset: of every graph, a member of ``segkd_export.to_onnx.OPSETS``.
+        opset: of every graph, a member of ``segkd_export.graph.to_onnx.OPSETS``.
     """
 
     run: Path

@@ -15,16 +15,16 @@ from numpy.typing import NDArray
 import segkd
 from segkd.files import sha256_file, write_atomic
 from segkd.manifest import Variant
-from segkd_export.fp16 import to_fp16
-from segkd_export.graph import OUTPUTS, DeployGraph, deployable
-from segkd_export.graph_check import GraphCheck, check_graph, compare_graph
-from segkd_export.half_range import SMALLEST
-from segkd_export.int8 import FORMS
-from segkd_export.int8_search import Int8Options, Quantised, make_int8
-from segkd_export.probe import batches_of
+from segkd_export.graph.graph import OUTPUTS, DeployGraph, deployable
+from segkd_export.graph.graph_check import GraphCheck, check_graph, compare_graph
+from segkd_export.graph.to_onnx import OPSET, cut_to, to_onnx
+from segkd_export.precision.fp16 import to_fp16
+from segkd_export.precision.half_range import SMALLEST
+from segkd_export.precision.int8 import FORMS
+from segkd_export.precision.int8_search import Int8Options, Quantised, make_int8
+from segkd_export.precision.probe import batches_of
 from segkd_export.reference import Prediction
 from segkd_export.sources import Sources, constants
-from segkd_export.to_onnx import OPSET, cut_to, to_onnx
 
 
 @dataclass(frozen=True)

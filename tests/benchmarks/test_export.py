@@ -46,7 +46,7 @@ def test_all_ways_give_the_same_labels(scripts: Any, graphs: Any) -> None:
 
 
 def test_bare_is_the_network_without_its_ends(scripts: Any, graphs: Any) -> None:
-    from segkd_deploy.onnx_header import read_header
+    from segkd_deploy.onnx_file.header import read_header
 
     (image,), (logits,) = read_header(graphs.bare).inputs, read_header(graphs.bare).outputs
     assert (image.shape, logits.shape) == ((1, 3, *SIZE), (1, 5, 8, 16))

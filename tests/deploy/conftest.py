@@ -14,7 +14,7 @@ import pytest
 from segkd.cli import main
 from segkd.data import DATASETS
 from segkd.files import read_json, write_json
-from segkd_deploy.presets import PRESETS
+from segkd_deploy.bench.settings import PRESETS
 from tests.deploy.artifacts import make_artifact
 
 SHORT_BENCH = ["--iterations", "20", "--duration", "0", "--warmup-iterations", "2", "--warmup", "0", "--no-peak"]

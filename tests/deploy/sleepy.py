@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segkd_deploy.presets import Settings
+from segkd_deploy.bench.settings import Settings
 from segkd_deploy.runners import Runner, RunnerSpec
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from segkd.manifest import Geometry, Input, Labels, Manifest, Variant
-from segkd_deploy.engine_cache import EngineKey
+from segkd_deploy.tensorrt.engine_cache import EngineKey
 from tests.deploy.artifacts import make_artifact
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "runtime.md").read_text(encoding="utf-8")

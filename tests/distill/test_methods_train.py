@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from segkd_distill import train as loop
-from segkd_distill.checkpoint import load_checkpoint
 from segkd_distill.methods import METHODS
 from segkd_distill.models.zoo import build_model
+from segkd_distill.run.resume import load_checkpoint
 from tests.distill.commands.command_line import segkd
 from tests.distill.training import STUDENT, losses, same, save_teacher, weights
 

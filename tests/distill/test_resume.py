@@ -13,8 +13,8 @@ import pytest
 from segkd.errors import SegkdError
 from segkd.recipe import Recipe
 from segkd_distill import train as loop
-from segkd_distill.checkpoint import load_checkpoint
-from segkd_distill.interrupt import Interrupted
+from segkd_distill.run.interrupt import Interrupted
+from segkd_distill.run.resume import load_checkpoint
 from segkd_distill.train import fit
 from tests.distill.training import losses, recipe_of, same, save_teacher, weights
 

@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from segkd.data.base import DATASETS
-from segkd.presets import PIPELINE_SIZES
-from segkd.published import experiments
 from segkd.recipe import load_recipe, recipe_names
-from segkd.recipe_names import check_names
+from segkd.recipe.names import check_names
+from segkd.recipe.presets import PIPELINE_SIZES
+from segkd.recipe.published import experiments
 from segkd_distill.methods import METHODS, build_method, method_class
 from segkd_distill.models.segmenter import Segmenter
 from segkd_distill.models.zoo import MODELS, build_model

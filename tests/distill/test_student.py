@@ -8,12 +8,12 @@ import torch
 from segkd.data.base import LabelSpace
 from segkd.errors import SegkdError
 from segkd.recipe import StudentPart, load_recipe
-from segkd_distill.models.checkpoint_formats.cirkd import CAFFE
+from segkd_distill.models.checkpoints.formats.cirkd import CAFFE
+from segkd_distill.models.saved_model import save_model
 from segkd_distill.models.segmenter import Segmenter
 from segkd_distill.models.zoo import MODELS, build_model
-from segkd_distill.runs import save_model
 from segkd_distill.student import build_student, check_start
-from tests.distill.models.checkpoint_formats import foreign
+from tests.distill.models.checkpoints.formats import foreign
 
 
 def test_a_published_recipe_does_not_start_from_random_weights() -> None:

@@ -13,10 +13,10 @@ from segkd.recipe import load_recipe
 from segkd_distill import methods
 from segkd_distill import train as loop
 from segkd_distill.assemble import assemble, resolve_recipe
-from segkd_distill.checkpoint import load_checkpoint
 from segkd_distill.methods.base import Group, Method, StepContext
 from segkd_distill.models.output import SegOutput, TapInfo
-from segkd_distill.runs import load_run
+from segkd_distill.models.saved_model import load_run
+from segkd_distill.run.resume import load_checkpoint
 from segkd_distill.step import DistillStep
 from segkd_distill.train import fit
 from tests.distill.training import losses, recipe_of, same, save_teacher, weights

@@ -13,8 +13,8 @@ import torch
 from segkd.data.base import open_dataset
 from segkd.recipe import Recipe, parse_recipe
 from segkd_distill.models.checkpoints import load_tensors
+from segkd_distill.models.saved_model import WEIGHTS, save_model
 from segkd_distill.models.zoo import MODELS, build_model
-from segkd_distill.runs import WEIGHTS, save_model
 
 STUDENT = "quickstart-mv2"
 

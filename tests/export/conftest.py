@@ -12,16 +12,16 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from segkd.data.cityscapes import LABEL_SPACE
+from segkd.data.readers.cityscapes import LABEL_SPACE
+from segkd_distill.models.saved_model import save_model
 from segkd_distill.models.segmenter import Segmenter
 from segkd_distill.models.zoo import ModelConfig, build_model
-from segkd_distill.runs import save_model
 from segkd_export.artifact import ExportResult, export_artifact
-from segkd_export.camera_frame import CameraFrame, CameraOptions
-from segkd_export.graph import OUTPUTS, DeployGraph, deployable
-from segkd_export.int8_search import Int8Options
+from segkd_export.graph.camera_frame import CameraFrame, CameraOptions
+from segkd_export.graph.graph import OUTPUTS, DeployGraph, deployable
+from segkd_export.graph.to_onnx import to_onnx
+from segkd_export.precision.int8_search import Int8Options
 from segkd_export.sources import ExportRequest
-from segkd_export.to_onnx import to_onnx
 
 # Neither side divides by the network's stride of 8, nor the grid of 8 x 13 cells by 3 or 6.
 ODD_SIZE = (60, 101)

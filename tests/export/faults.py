@@ -18,11 +18,11 @@ from torch.nn import functional as F
 from segkd.files import sha256_file
 from segkd.manifest import FILE_NAME, hash_files, load_manifest, write_manifest
 from segkd_distill.models.network import Network
-from segkd_export.calibration import collect_statistics
-from segkd_export.camera_frame import CameraFrame
-from segkd_export.graph import OUTPUTS, DeployGraph, deployable
-from segkd_export.int8 import find_layers, prepare, quantise, tensors_of
-from segkd_export.to_onnx import cut_to, to_onnx
+from segkd_export.graph.camera_frame import CameraFrame
+from segkd_export.graph.graph import OUTPUTS, DeployGraph, deployable
+from segkd_export.graph.to_onnx import cut_to, to_onnx
+from segkd_export.precision.calibration import collect_statistics
+from segkd_export.precision.int8 import find_layers, prepare, quantise, tensors_of
 
 
 class BatchStatistics(nn.Module):

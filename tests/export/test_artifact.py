@@ -20,7 +20,7 @@ from segkd.manifest import load_manifest, verify_files
 from segkd_distill.models.segmenter import IMAGENET_MEAN, IMAGENET_STD
 from segkd_export import artifact, variants
 from segkd_export.artifact import ExportResult, export_artifact
-from segkd_export.graph_check import run_graph
+from segkd_export.graph.graph_check import run_graph
 from segkd_export.reference import predict
 from segkd_export.sources import ExportRequest
 from tests.export.conftest import ODD_SIZE, TINY, random_frames, random_network

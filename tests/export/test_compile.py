@@ -9,15 +9,15 @@ from typing import Any
 import pytest
 import torch
 
-from segkd_deploy.engines import BuildOptions, get_engine
-from segkd_deploy.tensorrt_api import TensorRT, load_tensorrt
+from segkd_deploy.tensorrt.api import TensorRT, load_tensorrt
+from segkd_deploy.tensorrt.engines import BuildOptions, get_engine
 from segkd_distill.models.zoo import build_model
-from segkd_export.camera_frame import CameraFrame
-from segkd_export.fp16 import to_fp16
-from segkd_export.graph import OUTPUTS, DeployGraph, deployable
-from segkd_export.int8 import find_layers, quantise, tensors_of
-from segkd_export.lint import lint_file
-from segkd_export.to_onnx import cut_to, to_onnx
+from segkd_export.graph.camera_frame import CameraFrame
+from segkd_export.graph.graph import OUTPUTS, DeployGraph, deployable
+from segkd_export.graph.to_onnx import cut_to, to_onnx
+from segkd_export.lint.lint import lint_file
+from segkd_export.precision.fp16 import to_fp16
+from segkd_export.precision.int8 import find_layers, quantise, tensors_of
 
 CLASSES = 19
 STUDENTS = ("pspnet-r18", "hrnet-w18s", "deeplabv3plus-mv2", "isanet-r18")

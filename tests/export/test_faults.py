@@ -12,16 +12,16 @@ import torch
 from torch.nn import functional as F
 
 from segkd.data import open_dataset
-from segkd.data.cityscapes import LABEL_SPACE
+from segkd.data.readers.cityscapes import LABEL_SPACE
 from segkd.data.street_scenes import write_tree
 from segkd_deploy.artifact import open_artifact
 from segkd_deploy.parity import Plan, validate_artifact
+from segkd_distill.models.saved_model import save_model
 from segkd_distill.models.segmenter import Segmenter
 from segkd_distill.models.zoo import build_model
-from segkd_distill.runs import save_model
 from segkd_export.artifact import export_artifact
-from segkd_export.camera_frame import CameraFrame, CameraOptions
-from segkd_export.int8_search import Int8Options
+from segkd_export.graph.camera_frame import CameraFrame, CameraOptions
+from segkd_export.precision.int8_search import Int8Options
 from segkd_export.sources import ExportRequest
 from tests.export.conftest import TINY
 from tests.export.faults import (

@@ -9,9 +9,9 @@ import onnx
 import pytest
 
 from segkd.errors import SegkdError
-from segkd_deploy.engines import BuildOptions, get_engine
-from segkd_deploy.tensorrt_api import load_tensorrt
-from segkd_export.lint import lint_file
+from segkd_deploy.tensorrt.api import load_tensorrt
+from segkd_deploy.tensorrt.engines import BuildOptions, get_engine
+from segkd_export.lint.lint import lint_file
 from tests.export.lint_cases import CASES
 
 

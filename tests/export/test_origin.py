@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from segkd.data.cityscapes import LABEL_SPACE
+from segkd.data.readers.cityscapes import LABEL_SPACE
 from segkd.errors import SegkdError
 from segkd.files import sha256_file
 from segkd_distill.models.checkpoints import save_tensors

@@ -9,7 +9,7 @@ import torch
 
 from segkd.data import open_dataset
 from segkd.errors import SegkdError
-from segkd_export.camera_frame import CameraFrame
+from segkd_export.graph.camera_frame import CameraFrame
 from segkd_export.reference import (
     Frames,
     Prediction,

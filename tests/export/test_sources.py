@@ -6,8 +6,8 @@ import pytest
 
 from segkd.data.base import LabelSpace
 from segkd.errors import BackendMissing, SegkdError
+from segkd_distill.models.saved_model import save_model
 from segkd_distill.models.zoo import build_model
-from segkd_distill.runs import save_model
 from segkd_export.sources import ExportRequest, gather
 from tests.export.conftest import ODD_SIZE, TINY, write_run
 

@@ -13,12 +13,12 @@ import torch
 from segkd.data import open_dataset
 from segkd.manifest import load_manifest, verify_files
 from segkd_deploy.artifact import open_artifact
-from segkd_deploy.cold_start import measure_cold_start
+from segkd_deploy.bench.cold_start import measure_cold_start
 from segkd_deploy.evaluate import evaluate_graph
 from segkd_deploy.parity import compare_variant
 from segkd_deploy.runners import open_runner
 from segkd_export.artifact import ExportResult, export_artifact
-from segkd_export.camera_frame import CameraFrame, CameraOptions
+from segkd_export.graph.camera_frame import CameraFrame, CameraOptions
 from segkd_export.reference import predict
 from segkd_export.sources import ExportRequest
 from segkd_export.variants import call_size

@@ -10,7 +10,7 @@ import click
 from segkd.options import json_option, print_json
 
 # The room that reaches other machines; core imports none.
-TARGET_STATE = "segkd_deploy.targets.state"
+TARGET_STATE = "segkd_deploy.targets.doctor"
 
 
 @click.command(short_help="Show what this machine has.")
@@ -34,7 +34,7 @@ def doctor(target: str | None, devices_file: Path | None, accept_new_host_key: b
         else:
             _print(module.state_rows(state))
         return
-    from segkd.machine import describe_machine
+    from segkd.machine.inventory import describe_machine
 
     machine = describe_machine()
     if as_json:

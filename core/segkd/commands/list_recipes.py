@@ -19,8 +19,8 @@ def list_recipes(words: tuple[str, ...], as_json: bool) -> None:
     Example:
       segkd list recipes bpkd ade20k
     """
-    from segkd.published import experiments
     from segkd.recipe import recipe_names
+    from segkd.recipe.published import experiments
 
     # A recipe's first comment line says what it is.
     rows = []

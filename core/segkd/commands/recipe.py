@@ -31,8 +31,8 @@ def show(recipe: str, overrides: tuple[str, ...], as_json: bool) -> None:
     Example:
       segkd recipe show bpkd-pspnet-r18-cityscapes --set train.batch=16
     """
-    from segkd.published import experiment, published_numbers, table_lines
     from segkd.recipe import dump_recipe, load_recipe
+    from segkd.recipe.published import experiment, published_numbers, table_lines
 
     loaded = load_recipe(recipe, overrides)
     if as_json:
@@ -50,8 +50,8 @@ def show(recipe: str, overrides: tuple[str, ...], as_json: bool) -> None:
 @json_option
 def presets(as_json: bool) -> None:
     """Print the named settings: augmentation pipelines (augment.pipeline) and schedules (train.preset)."""
-    from segkd.presets import PIPELINE_SIZES, PIPELINES, SCHEDULES
-    from segkd.yaml_lines import write_yaml
+    from segkd.files.yaml_lines import write_yaml
+    from segkd.recipe.presets import PIPELINE_SIZES, PIPELINES, SCHEDULES
 
     pipelines = {name: {**keys, "data_sets": PIPELINE_SIZES[name]} for name, keys in PIPELINES.items()}
     if as_json:
@@ -74,11 +74,11 @@ def copy(recipe: str, file: Path) -> None:
     Example:
       segkd recipe copy own-small my.yaml
     """
-    from segkd.destinations import require_writable_file
     from segkd.errors import SegkdError
     from segkd.files import read_text, write_atomic
+    from segkd.files.destinations import require_writable_file
     from segkd.recipe import recipe_path
-    from segkd.recipe_comments import commented
+    from segkd.recipe.comments import commented
 
     if file.exists():
         raise SegkdError(f"{file} exists already; name another file")
@@ -103,7 +103,7 @@ def check(recipe: str, overrides: tuple[str, ...], as_json: bool) -> None:
       segkd recipe check mine.yaml --set train.iters=100
     """
     from segkd.recipe import read_recipe, recipe_path
-    from segkd.recipe_names import check_names
+    from segkd.recipe.names import check_names
 
     names_checked = check_names(*read_recipe(recipe, overrides))
     if as_json:

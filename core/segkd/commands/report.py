@@ -22,7 +22,7 @@ def report(folder: Path, out: Path | None) -> None:
     Example:
       segkd report runs/cwd --out report.html
     """
-    from segkd.destinations import require_writable_file
+    from segkd.files.destinations import require_writable_file
     from segkd.report.collect import collect_report
     from segkd.report.html import write_report
 

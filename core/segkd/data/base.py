@@ -18,14 +18,14 @@ from segkd.errors import SegkdError, unknown_name
 IGNORE = 255
 
 DATASETS: dict[str, str] = {
-    "cityscapes": "segkd.data.cityscapes:Cityscapes",
-    "ade20k": "segkd.data.ade20k:Ade20k",
-    "pascal_voc": "segkd.data.pascal_voc:PascalVoc",
-    "pascal_context": "segkd.data.pascal_context:PascalContext",
-    "coco_stuff": "segkd.data.coco_stuff:CocoStuff",
-    "camvid": "segkd.data.camvid:CamVid",
-    "folder": "segkd.data.folder:Folder",
-    "images": "segkd.data.images:Images",
+    "cityscapes": "segkd.data.readers.cityscapes:Cityscapes",
+    "ade20k": "segkd.data.readers.ade20k:Ade20k",
+    "pascal_voc": "segkd.data.readers.pascal_voc:PascalVoc",
+    "pascal_context": "segkd.data.readers.pascal_context:PascalContext",
+    "coco_stuff": "segkd.data.readers.coco_stuff:CocoStuff",
+    "camvid": "segkd.data.readers.camvid:CamVid",
+    "folder": "segkd.data.readers.folder:Folder",
+    "images": "segkd.data.readers.images:Images",
 }
 
 
@@ -197,8 +197,8 @@ class Dataset(ABC):
         """Words for a mask that only fits its image as it was stored, before its EXIF orientation turned it."""
         if image.shape[1::-1] != mask.shape:
             return ""
-        from segkd.data.decode import read_bytes
-        from segkd.data.exif import orientation
+        from segkd.data.formats.decode import read_bytes
+        from segkd.data.formats.exif import orientation
 
         value = orientation(read_bytes(self.image_path(index)))
         return f" once turned upright by its EXIF orientation {value}: the mask was drawn on the picture as stored" * (

@@ -15,7 +15,7 @@ from typing import BinaryIO
 import numpy as np
 
 from segkd.data.base import Dataset, Problem, Sample
-from segkd.data.decode import DamagedFileError
+from segkd.data.formats.decode import DamagedFileError
 from segkd.errors import SegkdError
 from segkd.files import read_json, write_json
 

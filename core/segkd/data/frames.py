@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from segkd.data.base import Dataset
 from segkd.errors import SegkdError
-from segkd.small_files import read_text
+from segkd.files.small_files import read_text
 
 # Names of some hundred thousand images.
 _LIST_BYTES = 64 << 20

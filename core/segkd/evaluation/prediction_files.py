@@ -56,7 +56,7 @@ class PredictionWriter:
 def label_values(dataset: Dataset, kind: str) -> tuple[int, ...]:
     """The value that each class has in predictions for a data set's own tools; class indices where it has none."""
     if kind == "cityscapes":
-        from segkd.data.cityscapes import CLASSES
+        from segkd.data.readers.cityscapes import CLASSES
 
         # Also where train ids were read: the evaluation wants label ids.
         return tuple(row.label_id for row in CLASSES)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segkd.data.base import Dataset, Sample, open_dataset, parse_spec
-from segkd.data.paired_files import BlankMasks, PairedFiles
+from segkd.data.layout.paired_files import BlankMasks, PairedFiles
 from segkd.data.remarks import absent_classes, few_images
 from segkd.errors import SegkdError
 from segkd.evaluation.loop import evaluate_set

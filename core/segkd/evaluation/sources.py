@@ -9,16 +9,16 @@ from pathlib import Path
 from segkd.data.base import LabelSpace
 from segkd.errors import SegkdError
 from segkd.evaluation.predictor import Inference, Predictor
+from segkd.files.written_files import ModelCard, read_checked
 from segkd.manifest import FILE_NAME as MANIFEST
 from segkd.recipe import load_recipe
-from segkd.recipe_names import FOREIGN_MODELS
-from segkd.written_files import ModelCard, read_checked
+from segkd.recipe.names import FOREIGN_MODELS
 
 # Kind -> `module:function` that takes a Request and gives a Predictor.
 EVAL_SOURCES: dict[str, str] = {
-    "run": "segkd_distill.eval_source:open_run",
-    "checkpoint": "segkd_distill.eval_source:open_checkpoint",
-    "network": "segkd_distill.eval_source:open_network",
+    "run": "segkd_distill.inference.eval_source:open_run",
+    "checkpoint": "segkd_distill.inference.eval_source:open_checkpoint",
+    "network": "segkd_distill.inference.eval_source:open_network",
     "artifact": "segkd_deploy.eval_source:open_graph",
 }
 _RUN_CARD, _RECIPE = "model.json", "recipe.yaml"

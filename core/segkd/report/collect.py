@@ -14,11 +14,11 @@ from segkd import __version__
 from segkd.data.base import LabelSpace
 from segkd.errors import SegkdError
 from segkd.files import read_object
+from segkd.files.written_files import Bench, Parity, Part, ReleaseRecord, read_checked
 from segkd.report.content import RGB, Headline, Panel, PictureRow, Pictures, ReportData, Step
 from segkd.report.evidence_files import latency, parity_gates, parity_rows, release_gates
 from segkd.report.published_numbers import published_tables
 from segkd.report.run_files import RunFiles, charts, class_table, headline, is_run_folder, read_run_files
-from segkd.written_files import Bench, Parity, Part, ReleaseRecord, read_checked
 
 SUMMARY, MANIFEST, PARITY, BENCH = "summary.json", "manifest.json", "parity.json", "bench.json"
 MAX_REFERENCE_ROWS = 6
@@ -168,13 +168,13 @@ def _pictures(folder: Path, entries: list[Mapping[str, Any]], spaces: list[Label
 
 def _read_picture(path: Path, as_labels: bool) -> NDArray[np.uint8]:
     """A photograph, or a label map: class indices, Cityscapes label ids (told by the file's name), or colours."""
-    from segkd.data.decode import read_label_values, read_rgb
+    from segkd.data.formats.decode import read_label_values, read_rgb
 
     if not as_labels:
         return read_rgb(path)
     values = read_label_values(path)
     if values.ndim == 2 and path.name.endswith("_labelIds.png"):
-        from segkd.data.cityscapes import label_id_map
+        from segkd.data.readers.cityscapes import label_id_map
 
         return label_id_map().apply(values, path, "Cityscapes label ids are 0 to 33 and 255")
     return values

@@ -8,9 +8,9 @@ from typing import Any
 
 from segkd.data.base import LabelSpace
 from segkd.errors import SegkdError
+from segkd.files.small_files import JSON_BYTES, one_line, parse_json, read_text
+from segkd.files.written_files import ModelCard, RunRecord, read_checked
 from segkd.report.content import Chart, ClassTable, Headline, Series
-from segkd.small_files import JSON_BYTES, one_line, parse_json, read_text
-from segkd.written_files import ModelCard, RunRecord, read_checked
 
 METRICS, RECORD, CARD = "metrics.jsonl", "run.json", "model.json"
 

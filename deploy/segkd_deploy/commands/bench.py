@@ -87,18 +87,18 @@ def bench(
     valid and goes into no release. All variants are measured, one after the other; those other than the first go to
     ARTIFACT/bench.VARIANT.json; raw times lie beside it.
     """
-    from segkd.destinations import require_writable_file
     from segkd.errors import SegkdError
+    from segkd.files.destinations import require_writable_file
     from segkd.options import print_json
     from segkd_deploy.artifact import open_artifact
-    from segkd_deploy.bench import Plan, bench_artifact
-    from segkd_deploy.bench_report import write_bench
+    from segkd_deploy.bench.report import write_bench
+    from segkd_deploy.bench.run import Plan, bench_artifact
+    from segkd_deploy.bench.run_options import RunOptions
+    from segkd_deploy.bench.scenarios import make_scenario
+    from segkd_deploy.bench.settings import BOUNDS, choose_settings
+    from segkd_deploy.bench.sweep import parse_sweep
     from segkd_deploy.evidence import bench_path
-    from segkd_deploy.presets import BOUNDS, choose_settings
-    from segkd_deploy.run_options import RunOptions
     from segkd_deploy.runners import default_provider
-    from segkd_deploy.scenarios import make_scenario
-    from segkd_deploy.sweep import parse_sweep
 
     given = {name: value for name, value in options.items() if value is not None}
     asked_provider = given.pop("provider", None)
@@ -145,7 +145,7 @@ def bench(
 
 def _chosen(artifact: Artifact, variant: str | None, runtime: str, out: Path | None) -> list[str]:
     """The variants to measure: the one asked for, else all that the runtime takes; one file holds the first alone."""
-    from segkd_deploy.build import variants_for
+    from segkd_deploy.tensorrt.build import variants_for
 
     if variant is not None:
         return artifact.variants([variant])
@@ -157,7 +157,7 @@ def _chosen(artifact: Artifact, variant: str | None, runtime: str, out: Path | N
 
 
 def _print(result: dict[str, Any]) -> None:
-    from segkd_deploy.table import format_table
+    from segkd.table import format_table
 
     artifact, runtime, device, load = (result[key] for key in ("artifact", "runtime", "device", "load"))
     click.echo(f"{artifact['path']} on {device['model']}")

@@ -10,7 +10,7 @@ import click
 from segkd.options import OUT_FOLDER, json_option
 
 if TYPE_CHECKING:
-    from segkd_deploy.build import Built
+    from segkd_deploy.tensorrt.build import Built
 
 
 @click.command(short_help="Build TensorRT engines of exported graphs.")
@@ -34,9 +34,9 @@ def build(source: Path, precision: str | None, batch: str, out: Path | None, as_
 
     Example: segkd build runs/student/artifact --runtime tensorrt_rtx --sm 8.6
     """
-    from segkd.destinations import require_writable_folder
+    from segkd.files.destinations import require_writable_folder
     from segkd.options import print_json
-    from segkd_deploy.build import BuildRequest, build_all, parse_batches
+    from segkd_deploy.tensorrt.build import BuildRequest, build_all, parse_batches
 
     if out is not None:
         require_writable_folder(out)
@@ -50,7 +50,7 @@ def build(source: Path, precision: str | None, batch: str, out: Path | None, as_
 
 
 def _print(built: list[Built]) -> None:
-    from segkd_deploy.table import format_table
+    from segkd.table import format_table
 
     rows = [
         (

@@ -31,9 +31,9 @@ def compare(paths: tuple[Path, ...], variants: tuple[str, ...], force: bool, out
       segkd compare runs/a/artifact runs/b/artifact deployed/ --out comparison
     """
     from segkd.options import print_json
+    from segkd.table import format_table
     from segkd_deploy.compare.comparison import compare as compare_all
     from segkd_deploy.compare.write import footnotes, table, write_comparison
-    from segkd_deploy.table import format_table
 
     comparison = compare_all(paths, variants, force=force)
     written = [] if out is None else write_comparison(out, comparison)

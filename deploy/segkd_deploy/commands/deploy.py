@@ -52,7 +52,7 @@ def deploy(
 
     Example: segkd deploy runs/student/artifact --target ssh://nvidia@orin --out deployed
     """
-    from segkd.destinations import require_writable_folder
+    from segkd.files.destinations import require_writable_folder
     from segkd.options import print_json
     from segkd_deploy.artifact import open_artifact
     from segkd_deploy.gates import load_gates
@@ -95,7 +95,7 @@ def _split(words: str) -> list[str]:
 
 
 def _print(report: dict[str, Any]) -> None:
-    from segkd_deploy.table import format_table
+    from segkd.table import format_table
     from segkd_deploy.targets.spec import without_name
 
     header = ("target", "device", "runtime", "variant", "agreement", "p50 ms", "p99 ms", "frames/s", "valid", "result")

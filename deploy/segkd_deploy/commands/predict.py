@@ -50,12 +50,12 @@ def predict(
       segkd predict artifact drive.mp4 --out drive
       segkd predict artifact frames/ --out labelled --precision int8 --labels-only
     """
-    from segkd.destinations import require_writable_folder
+    from segkd.files.destinations import require_writable_folder
+    from segkd.files.small_files import one_line
     from segkd.options import print_json
-    from segkd.small_files import one_line
-    from segkd_deploy.predict import Options
-    from segkd_deploy.predict import predict as predict_all
-    from segkd_deploy.runtime import load
+    from segkd_deploy.inference.model import load
+    from segkd_deploy.inference.predict import Options
+    from segkd_deploy.inference.predict import predict as predict_all
 
     _check_artifact(artifact)
     require_writable_folder(out)
@@ -94,7 +94,7 @@ def _progress() -> Any:
 
 
 def _print(result: dict[str, Any]) -> None:
-    from segkd_deploy.table import format_table
+    from segkd.table import format_table
 
     parts = [f"{result['frames']} frames"]
     parts += [f"{result['resized']} resized"] * bool(result["resized"])

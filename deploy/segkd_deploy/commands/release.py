@@ -34,8 +34,8 @@ def create(artifact: Path, gates: Path | None, out: Path, name: str | None, vers
     """
     from segkd.errors import GateFailed, SegkdError
     from segkd.options import print_json
+    from segkd.table import format_gates
     from segkd_deploy.release.bundle import prepare_release, write_bundle
-    from segkd_deploy.table import format_gates
 
     if gates is None:
         raise SegkdError("release needs --gates FILE; `segkd release gates > gates.yaml` writes one to begin with")

@@ -63,18 +63,18 @@ def validate(
     Example: segkd validate runs/student/artifact --gate fp16.agreement=0.9995
     """
     from segkd.data import open_dataset
-    from segkd.destinations import require_writable_file
     from segkd.errors import GateFailed
+    from segkd.files.destinations import require_writable_file
     from segkd.options import print_json
     from segkd.recipe import load_recipe
     from segkd_deploy.artifact import open_artifact
-    from segkd_deploy.build import variants_for
     from segkd_deploy.evidence import PARITY_FILE, write_evidence
     from segkd_deploy.gates import parse_gates
     from segkd_deploy.parity import Plan, validate_artifact
     from segkd_deploy.parity.earlier import read_earlier, with_earlier
     from segkd_deploy.parity.whole_set import size_words
     from segkd_deploy.runners import default_provider
+    from segkd_deploy.tensorrt.build import variants_for
 
     wanted = {} if recipe is None else load_recipe(recipe).gates or {}
     limits = wanted | parse_gates(gates)
@@ -131,7 +131,7 @@ def _failed(result: dict[str, Any]) -> str:
 
 
 def _print(result: dict[str, Any]) -> None:
-    from segkd_deploy.table import format_gates, format_table
+    from segkd.table import format_gates, format_table
 
     _print_chain(result)
     header = ("variant", "flips", "interior", "decided", "edge IoU", "self mIoU", "logits L2", "whole set mIoU")
@@ -156,7 +156,7 @@ def _print(result: dict[str, Any]) -> None:
 
 def _print_chain(result: dict[str, Any]) -> None:
     """Each step against the one before it and against the source."""
-    from segkd_deploy.table import format_table
+    from segkd.table import format_table
 
     rows = []
     for row in result["chain"]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from segkd.errors import SegkdError
-from segkd.written_files import Parity, read_checked
+from segkd.files.written_files import Parity, read_checked
 from segkd_deploy.artifact import Artifact, open_artifact
 from segkd_deploy.compare.entry import Accuracy, Condition, Entry, Measured
 from segkd_deploy.compare.run_entry import run_entry

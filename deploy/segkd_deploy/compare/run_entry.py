@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from segkd.files.written_files import ModelCard, RunRecord, read_checked
+from segkd.files.yaml_lines import read_yaml_file
 from segkd.report.run_files import CARD, METRICS, RECORD, read_metrics
-from segkd.written_files import ModelCard, RunRecord, read_checked
-from segkd.yaml_lines import read_yaml_file
 from segkd_deploy.compare.entry import Accuracy, Entry
 
 RECIPE, WEIGHTS = "recipe.yaml", "student.safetensors"

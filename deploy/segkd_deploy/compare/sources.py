@@ -9,9 +9,9 @@ from typing import Any, Literal
 
 from segkd.errors import SegkdError
 from segkd.files import read_json, read_object
+from segkd.files.written_files import Bench, check_content
 from segkd.manifest import FILE_NAME as MANIFEST
 from segkd.report.run_files import is_run_folder
-from segkd.written_files import Bench, check_content
 from segkd_deploy.evidence import PARITY_FILE
 
 REPORT_FILE = "report.json"

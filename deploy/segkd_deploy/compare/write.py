@@ -9,7 +9,7 @@ from pathlib import Path
 
 from segkd.errors import SegkdError
 from segkd.files import write_atomic, write_json
-from segkd.markdown import escape_markdown
+from segkd.files.markdown import escape_markdown
 from segkd_deploy.compare.comparison import COSTS, Comparison
 from segkd_deploy.compare.entry import Entry
 from segkd_deploy.compare.scatter import Point, scatter

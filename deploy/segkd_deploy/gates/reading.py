@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from segkd.errors import SegkdError, unknown_name
-from segkd.yaml_lines import read_yaml_file
+from segkd.files.yaml_lines import read_yaml_file
 from segkd_deploy.gates.table import DEFAULTS, GATES, LIMITED, Limits
 
 # A section whose keys are variants; a variant or precision may also stand alone.

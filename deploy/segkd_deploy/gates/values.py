@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from segkd_deploy.presets import shortened
+from segkd_deploy.bench.settings import shortened
 
 Part = Mapping[str, Any]
 

@@ -25,8 +25,8 @@ from segkd_deploy.evaluate import label_frames
 from segkd_deploy.evidence import SCHEMA, widened
 from segkd_deploy.gates import GATES, check, check_limits, chosen, holds, limits_of
 from segkd_deploy.parity.compare import agreement, compare_labels
-from segkd_deploy.parity.diagnosis import diagnose
-from segkd_deploy.parity.evidence import Case, Finding
+from segkd_deploy.parity.diagnosis.case import Case, Finding
+from segkd_deploy.parity.diagnosis.diagnose import diagnose
 from segkd_deploy.parity.pictures import write_pictures
 from segkd_deploy.parity.sessions import has_onnxruntime
 from segkd_deploy.parity.steps import PRECISIONS, Step, compare_step, frames_of, take_step

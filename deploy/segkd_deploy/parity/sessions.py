@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segkd.cpus import usable_cores
 from segkd.errors import import_extra
+from segkd.machine.cpus import usable_cores
 
 
 def has_onnxruntime() -> bool:

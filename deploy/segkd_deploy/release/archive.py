@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from segkd.errors import GateFailed
-from segkd.small_files import one_line, open_regular
+from segkd.files.small_files import one_line, open_regular
 
 BLOCK = 512
 PIECE = 1 << 16

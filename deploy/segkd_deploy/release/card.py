@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from segkd.files.markdown import escape_all
 from segkd.manifest import Manifest
-from segkd.markdown import escape_all
+from segkd.table import format_number
 from segkd_deploy.artifact import Artifact
 from segkd_deploy.evidence import Evidence
 from segkd_deploy.gates import GATES, miou
-from segkd_deploy.table import format_number
 
 
 def write_card(artifact: Artifact, evidence: Evidence, record: dict[str, Any]) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from segkd.errors import GateFailed, SegkdError
 from segkd.files import sha256_file
-from segkd.small_files import listed, one_line, read_text
+from segkd.files.small_files import listed, one_line, read_text
 from segkd_deploy.release.archive import MAX_FILES, BundleArchive
 
 FILE_NAME = "SHA256SUMS"

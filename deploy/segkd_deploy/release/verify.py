@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from segkd.errors import GateFailed, SegkdError
-from segkd.small_files import listed, one_line
-from segkd.written_files import ReleaseRecord, read_checked
+from segkd.files.small_files import listed, one_line
+from segkd.files.written_files import ReleaseRecord, read_checked
 from segkd_deploy.release.archive import BundleArchive
 from segkd_deploy.release.bundle import Release, prepare_release
 from segkd_deploy.release.checksums import FILE_NAME, SUMS_BYTES, verify_hashes

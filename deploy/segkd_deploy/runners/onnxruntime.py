@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segkd.cpus import usable_cores
 from segkd.errors import BackendMissing, SegkdError, import_extra, unknown_name
 from segkd.files import sha256_file
-from segkd_deploy.decoding import HostDecoding, choose_decoding
-from segkd_deploy.host_decoder import HostDecoder
-from segkd_deploy.onnx_header import spec_of
+from segkd.machine.cpus import usable_cores
+from segkd_deploy.onnx_file.header import spec_of
 from segkd_deploy.runners.base import ProviderMissing, Runner, RunnerSpec
+from segkd_deploy.runners.decoding import HostDecoding, choose_decoding
+from segkd_deploy.runners.host_decoder import HostDecoder
 
 PROVIDERS: dict[str, str] = {
     "cpu": "CPUExecutionProvider",

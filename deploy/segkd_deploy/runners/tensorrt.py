@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 
 from segkd.errors import SegkdError
 from segkd.files import sha256_file
-from segkd_deploy.cuda import open_cuda
 from segkd_deploy.device import describe_device
-from segkd_deploy.engine_cache import EngineCache
-from segkd_deploy.engines import BuildOptions, get_engine
-from segkd_deploy.onnx_header import spec_of
+from segkd_deploy.onnx_file.header import spec_of
 from segkd_deploy.runners.base import Runner, RunnerSpec
-from segkd_deploy.tensorrt_api import load_tensorrt
-from segkd_deploy.tensorrt_session import Session
+from segkd_deploy.tensorrt.api import load_tensorrt
+from segkd_deploy.tensorrt.cuda import open_cuda
+from segkd_deploy.tensorrt.engine_cache import EngineCache
+from segkd_deploy.tensorrt.engines import BuildOptions, get_engine
+from segkd_deploy.tensorrt.session import Session
 
 
 class TensorRTRunner(Runner):

@@ -16,7 +16,6 @@ from typing import Any
 from segkd.errors import SegkdError
 from segkd.files import write_atomic, write_json
 from segkd_deploy.artifact import Artifact
-from segkd_deploy.build import variants_for
 from segkd_deploy.evidence import PARITY_FILE, Evidence, bench_path, load_evidence
 from segkd_deploy.gates import check_evidence, failed_gates
 from segkd_deploy.runners import default_provider
@@ -24,6 +23,7 @@ from segkd_deploy.targets.in_threads import in_threads
 from segkd_deploy.targets.job import ARTIFACT, OUT, Outcome, Step, Timeouts, run_on_target
 from segkd_deploy.targets.predictions import read_labels
 from segkd_deploy.targets.spec import TargetSpec, without_name
+from segkd_deploy.tensorrt.build import variants_for
 
 SCHEMA = 1
 REPORT_FILE = "report.json"

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from segkd.errors import SegkdError, unknown_name
-from segkd.yaml_lines import read_yaml_file
+from segkd.files.yaml_lines import read_yaml_file
 from segkd_deploy.targets.spec import LOCAL, TargetSpec, parse_address, parse_url
 
 FILE_NAME = "devices.yaml"

@@ -17,11 +17,11 @@ from segkd.errors import BackendMissing, SegkdError
 from segkd.files import sha256_file
 from segkd.manifest import FILE_NAME as MANIFEST
 from segkd_deploy.artifact import Artifact
-from segkd_deploy.engine_cache import FOLDER_VARIABLE as ENGINE_FOLDER
-from segkd_deploy.targets.bundle import Part, make_bundle
+from segkd_deploy.targets.payload import Part, make_bundle
 from segkd_deploy.targets.session import Say, Session
 from segkd_deploy.targets.spec import TargetSpec, without_name
 from segkd_deploy.targets.verdict import check_answer
+from segkd_deploy.tensorrt.engine_cache import FOLDER_VARIABLE as ENGINE_FOLDER
 
 ARTIFACT = "artifact"
 OUT = "out"

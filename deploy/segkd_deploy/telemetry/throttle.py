@@ -47,7 +47,7 @@ def drift_reason(latencies_ns: Sequence[int], max_drift: float = MAX_DRIFT) -> s
         latencies_ns: in the order in which they were measured; fewer than 8 tell nothing.
         max_drift: the largest rise, relative to the first quarter.
     """
-    from segkd_deploy.latency import drift
+    from segkd_deploy.bench.latency import drift
 
     change = drift(latencies_ns)
     if not change > max_drift:

@@ -9,7 +9,7 @@ import click
 from segkd.options import IMGSZ, json_option, print_json
 
 if TYPE_CHECKING:
-    from segkd_distill.models.catalogue import Row
+    from segkd_distill.models.catalogue.catalogue import Row
 
 
 @click.command("models", short_help="Networks, with their size.")
@@ -26,7 +26,7 @@ def list_models(num_classes: int, imgsz: tuple[int, int], as_json: bool) -> None
     from segkd.errors import import_extra
 
     import_extra("torch", "train")
-    from segkd_distill.models.catalogue import FLOPS_CONVENTION, describe_models
+    from segkd_distill.models.catalogue.catalogue import FLOPS_CONVENTION, describe_models
 
     rows = describe_models(num_classes, imgsz)
     if as_json:

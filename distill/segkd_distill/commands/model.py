@@ -32,8 +32,8 @@ def inspect(file: Path, keys: bool, as_json: bool) -> None:
     """
     for library in ("torch", "safetensors"):
         import_extra(library, "train")
-    from segkd_distill.models.checkpoint_inspect import describe
-    from segkd_distill.models.checkpoint_reading import read_checkpoint
+    from segkd_distill.models.checkpoints.inspect import describe
+    from segkd_distill.models.checkpoints.reading import read_checkpoint
 
     found = describe(read_checkpoint(file))
     if as_json:

@@ -128,7 +128,7 @@ def run_folder(out: Path | None, resume: str | None) -> Path:
     Raises:
         SegkdError: if they name none, or two.
     """
-    from segkd.destinations import require_writable_folder
+    from segkd.files.destinations import require_writable_folder
 
     if resume:
         if out is not None and out.absolute() != Path(resume).absolute():

@@ -11,7 +11,7 @@ import click
 from segkd.options import json_option, print_json
 
 if TYPE_CHECKING:
-    from segkd_distill.models.download import Progress
+    from segkd_distill.models.catalogue.download import Progress
 
 
 @click.group(short_help="List and fetch published weights.")
@@ -27,7 +27,7 @@ def weights() -> None:
 @json_option
 def list_(as_json: bool) -> None:
     """Published weights, what they are for, and which of them are here already."""
-    from segkd_distill.models.weights_table import WEIGHTS, cache_folder
+    from segkd_distill.models.catalogue.weights_table import WEIGHTS, cache_folder
 
     rows = [
         {
@@ -66,8 +66,8 @@ def fetch(name: str, as_json: bool) -> None:
       segkd train --student pspnet-r18 --backbone-weights resnet18-v1c --data cityscapes:/data/cityscapes --out runs/a
     """
     from segkd.files import sha256_file
-    from segkd_distill.models.download import download
-    from segkd_distill.models.weights_table import published
+    from segkd_distill.models.catalogue.download import download
+    from segkd_distill.models.catalogue.weights_table import published
 
     row = published(name)
     with _progress(name) as progress:

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from segkd.data.base import parse_spec
-from segkd.presets import pipeline_sizes, require_crop
 from segkd.recipe import Recipe, split_named
+from segkd.recipe.presets import pipeline_sizes, require_crop
 from segkd_distill.data.geometry import Geometry
 from segkd_distill.data.user_transforms import UserTransforms, build_transforms, read_transforms
 

@@ -21,8 +21,8 @@ from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
 from segkd.data.base import Dataset
-from segkd.data.decode import DamagedFileError
-from segkd.ending import ending_of
+from segkd.data.formats.decode import DamagedFileError
+from segkd.ending.exceptions import ending_of
 from segkd.errors import SegkdError
 from segkd_distill.data.geometry import Geometry, GeometryPipeline
 from segkd_distill.data.seeding import Stream, generator

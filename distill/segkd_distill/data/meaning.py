@@ -8,7 +8,7 @@ import numpy as np
 
 from segkd.data.base import IGNORE, DataFileError, Dataset
 from segkd.data.checks.facts import facts_of
-from segkd.data.decode import DamagedFileError
+from segkd.data.formats.decode import DamagedFileError
 from segkd.data.remarks import few_images
 from segkd.data.stats import spread
 from segkd.errors import SegkdError

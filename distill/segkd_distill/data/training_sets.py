@@ -7,12 +7,12 @@ from pathlib import Path
 
 from segkd.data.base import Dataset, LabelSpace, open_dataset, parse_spec
 from segkd.data.cache import open_cached
-from segkd.data.decode import DamagedFileError
+from segkd.data.formats.decode import DamagedFileError
 from segkd.errors import SegkdError
 from segkd.recipe import DataPart
 from segkd_distill.data.meaning import require_two_classes, say_what_scores_mean
 from segkd_distill.data.memory import in_memory_if_small
-from segkd_distill.progress import ProgressReport
+from segkd_distill.run.progress import ProgressReport
 
 
 @dataclass(frozen=True)

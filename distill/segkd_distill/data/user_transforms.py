@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from segkd.data.base import IGNORE
 from segkd.errors import SegkdError, unknown_name
-from segkd.yaml_lines import read_yaml_file
+from segkd.files.yaml_lines import read_yaml_file
 from segkd_distill.data.geometry import seed_transforms
 
 # Both belong to the device: the pixels stay uint8 until they are there.

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from segkd.errors import SegkdError, unknown_name
-from segkd.recipe_names import FOREIGN_MODELS
+from segkd.recipe.names import FOREIGN_MODELS
 from segkd_distill.models.network import Network
 from segkd_distill.models.segmenter import Segmenter
 from segkd_distill.models.zoo import MODELS, ModelConfig, build_model

@@ -9,8 +9,8 @@ from typing import Any
 
 from segkd.errors import unknown_name
 from segkd_distill.models.backbones import BACKBONES
+from segkd_distill.models.catalogue.families import ATTNFD, CIRKD, OPEN_MMLAB, QUICKSTART, SEGFORMER, TORCHVISION
 from segkd_distill.models.config import ModelConfig
-from segkd_distill.models.families import ATTNFD, CIRKD, OPEN_MMLAB, QUICKSTART, SEGFORMER, TORCHVISION
 from segkd_distill.models.heads import HEADS
 from segkd_distill.models.heads.fcn import FCNHead
 from segkd_distill.models.segmenter import Segmenter

@@ -15,7 +15,7 @@ from segkd_distill.commands.options import device_option
 
 if TYPE_CHECKING:
     from segkd_export.artifact import ExportResult
-    from segkd_export.int8_search import Quantised
+    from segkd_export.precision.int8_search import Quantised
     from segkd_export.sources import ExportRequest
 
 
@@ -139,7 +139,7 @@ def export(
         import_extra(library, "train")
     from segkd_export.artifact import export_artifact
     from segkd_export.commands.lint import fail_on_errors, lint_target, print_reports
-    from segkd_export.lint import lint_artifact
+    from segkd_export.lint.lint import lint_artifact
 
     if no_teacher and options["teacher"] is not None:
         raise SegkdError("--teacher and --no-teacher exclude each other; give one")
@@ -159,8 +159,8 @@ def export(
 
 
 def _request(run: Path, precision: str | None, with_teacher: bool, options: dict[str, Any]) -> ExportRequest:
-    from segkd_export.camera_frame import CameraOptions
-    from segkd_export.int8_search import Int8Options
+    from segkd_export.graph.camera_frame import CameraOptions
+    from segkd_export.precision.int8_search import Int8Options
     from segkd_export.sources import ExportRequest
 
     names = ("color", "yuv", "resize", "frame")

@@ -11,7 +11,7 @@ import click
 from segkd.options import json_option
 
 if TYPE_CHECKING:
-    from segkd_export.lint import LintReport
+    from segkd_export.lint.lint import LintReport
 
 
 @click.command(short_help="Hold ONNX graphs against a chip, without a GPU.")
@@ -32,7 +32,7 @@ def lint(graph: Path, chip: str, line: str | None, dla: bool, variants: tuple[st
     Example: segkd lint runs/student/artifact --chip orin-nano
     """
     from segkd.options import print_json
-    from segkd_export.lint import lint_artifact, lint_file
+    from segkd_export.lint.lint import lint_artifact, lint_file
 
     if graph.is_dir():
         reports = lint_artifact(graph, chip, line, variants=variants, dla=dla)

@@ -7,7 +7,7 @@ from click.testing import CliRunner
 
 import segkd
 from segkd.cli import cli
-from segkd.machine import PACKAGES
+from segkd.machine.inventory import PACKAGES
 
 
 def test_doctor_for_people() -> None:

@@ -50,7 +50,7 @@ def test_methods() -> None:
 
 
 def test_models_are_counted_without_their_auxiliary_head(monkeypatch: pytest.MonkeyPatch) -> None:
-    from segkd_distill.models import catalogue
+    from segkd_distill.models.catalogue import catalogue
     from segkd_distill.models.zoo import MODELS, build_model
 
     few = {name: MODELS[name] for name in ("pspnet-r18", "quickstart-mv2")}

@@ -16,7 +16,7 @@ import pytest
 from segkd.data.base import Dataset, open_dataset
 from segkd.data.cache import CachedDataset, open_cached
 from segkd.data.cache_files import needed_bytes, source_stamp
-from segkd.data.decode import DamagedFileError
+from segkd.data.formats.decode import DamagedFileError
 from segkd.errors import SegkdError
 from tests.core.data.files import cut_short, folder, photo, save
 

@@ -11,7 +11,7 @@ import pytest
 
 from segkd.cli import SUMMARIES, main
 from segkd.data import open_dataset
-from segkd.data.decode import read_rgb
+from segkd.data.formats.decode import read_rgb
 from tests.core.data.files import cityscapes, cut_short, photo, save
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 
-from segkd.data.labels import ade20k, camvid, coco_stuff, pascal_context, pascal_voc
-from segkd.data.labels.listed import hex_colours, listed_names
+from segkd.data.readers.labels import ade20k, camvid, coco_stuff, pascal_context, pascal_voc
+from segkd.data.readers.labels.listed import hex_colours, listed_names
 
 
 def test_tables_have_the_published_number_of_classes() -> None:

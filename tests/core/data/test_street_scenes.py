@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from segkd.data.cityscapes import CLASSES as CITYSCAPES_CLASSES
-from segkd.data.cityscapes import LABEL_IDS
+from segkd.data.readers.cityscapes import CLASSES as CITYSCAPES_CLASSES
+from segkd.data.readers.cityscapes import LABEL_IDS
 from segkd.data.street_scenes import CLASSES, scene
 from segkd.errors import SegkdError
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from segkd.data import open_dataset
-from segkd.data.cityscapes import CLASSES
+from segkd.data.readers.cityscapes import CLASSES
 from segkd.data.street_scenes import scene, tree, write_tree
 from segkd.errors import SegkdError
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segkd.data.cityscapes import LABEL_SPACE, label_id_map
+from segkd.data.readers.cityscapes import LABEL_SPACE, label_id_map
 from segkd.errors import SegkdError
 from segkd.evaluation.prediction_files import PredictionWriter, label_values
 from tests.core.evaluation.blocks import Pictures

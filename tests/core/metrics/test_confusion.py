@@ -47,7 +47,7 @@ def test_more_pixels_of_one_pair_than_float32_counts() -> None:
 
 def test_the_rule_of_the_cityscapes_script() -> None:
     """``evalPixelLevelSemanticLabeling.py``, rewritten: ids 0..33, misses on ignored ids, no false alarms there."""
-    from segkd.data.cityscapes import CLASSES, label_id_map
+    from segkd.data.readers.cityscapes import CLASSES, label_id_map
     from segkd.metrics import scores
 
     rng = np.random.default_rng(3)

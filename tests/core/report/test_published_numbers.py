@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from segkd.published import experiment
+from segkd.recipe.published import experiment
 from segkd.report.content import ReportData
 from segkd.report.html import render_report
 from segkd.report.published_numbers import published_tables

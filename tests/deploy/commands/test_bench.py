@@ -7,7 +7,7 @@ import onnxruntime
 import pytest
 
 from segkd.files import sha256_file
-from segkd_deploy.latency import summarise
+from segkd_deploy.bench.latency import summarise
 from tests.deploy.artifacts import change_a_byte
 from tests.deploy.conftest import SHORT_BENCH, Run
 
@@ -43,7 +43,7 @@ def test_content_of_bench_json(pristine_measured: Path) -> None:
 def no_cold_start(monkeypatch: pytest.MonkeyPatch) -> None:
     cold = dict.fromkeys(("import_ms", "session_ms", "first_infer_ms", "total_ms", "process_ms"), 1.0)
     cold |= {"session_ms": 2.0, "first_infer_ms": 3.0, "total_ms": 6.0, "rss_peak_bytes": 50_000_000}
-    monkeypatch.setattr("segkd_deploy.bench.measure_cold_start", lambda *_, **__: cold)
+    monkeypatch.setattr("segkd_deploy.bench.run.measure_cold_start", lambda *_, **__: cold)
 
 
 @pytest.mark.usefixtures("no_cold_start")

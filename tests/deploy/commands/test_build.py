@@ -10,8 +10,8 @@ import pytest
 
 from segkd.cli import SUMMARIES
 from segkd_deploy.commands.build import build
-from segkd_deploy.cuda import open_cuda
-from segkd_deploy.tensorrt_api import load_tensorrt
+from segkd_deploy.tensorrt.api import load_tensorrt
+from segkd_deploy.tensorrt.cuda import open_cuda
 from tests.deploy.conftest import Run
 
 

@@ -19,10 +19,10 @@ def never(*_: Any, **__: Any) -> Any:
 @pytest.mark.parametrize(
     ("words", "work"),
     [
-        (["bench"], "segkd_deploy.bench.bench_artifact"),
+        (["bench"], "segkd_deploy.bench.run.bench_artifact"),
         (["validate"], "segkd_deploy.parity.validate_artifact"),
-        (["predict", "INPUT"], "segkd_deploy.runtime.load"),
-        (["build", "--runtime", "tensorrt_rtx", "--sm", "8.6"], "segkd_deploy.build.build_all"),
+        (["predict", "INPUT"], "segkd_deploy.inference.model.load"),
+        (["build", "--runtime", "tensorrt_rtx", "--sm", "8.6"], "segkd_deploy.tensorrt.build.build_all"),
         (["deploy", "--target", "local"], "segkd_deploy.targets.deploy.deploy_all"),
     ],
 )

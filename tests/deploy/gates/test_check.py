@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from segkd.errors import SegkdError
+from segkd_deploy.bench.settings import PRESETS
 from segkd_deploy.gates import check_evidence, failed_gates, holds, loosened, miou
-from segkd_deploy.presets import PRESETS
 
 Rows = dict[str, dict[str, Any]]
 

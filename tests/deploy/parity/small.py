@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from segkd.manifest import Manifest, hash_files, write_manifest
-from segkd_deploy.parity.body_faults import GAIN, contrast_response
 from segkd_deploy.parity.compare import as_recorded
-from segkd_deploy.parity.frames import scale_contrast
+from segkd_deploy.parity.diagnosis.body_faults import GAIN, contrast_response
+from segkd_deploy.parity.diagnosis.frames import scale_contrast
 from segkd_deploy.runners.base import RunnerSpec
 
 HEIGHT_PX, WIDTH_PX, FRAMES, CLASSES, WIDTH = 48, 64, 3, 4, 8

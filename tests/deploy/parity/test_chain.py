@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from segkd.errors import SegkdError
-from segkd_deploy import decoding
 from segkd_deploy.artifact import open_artifact
 from segkd_deploy.parity import Plan, chain, steps, validate_artifact
-from segkd_deploy.parity.diagnosis import FAULTS
+from segkd_deploy.parity.diagnosis.diagnose import FAULTS
+from segkd_deploy.runners import decoding
 from segkd_deploy.runners.onnxruntime import OnnxRuntimeRunner
 from tests.deploy.artifacts import COUNT, HEIGHT_PX, NAMES, WIDTH_PX, make_artifact, make_frames
 from tests.deploy.blocks import Blocks

@@ -9,8 +9,8 @@ import onnx
 import onnxruntime
 import pytest
 
-from segkd.cpus import usable_cores
 from segkd.errors import BackendMissing, MissingExtra, SegkdError
+from segkd.machine.cpus import usable_cores
 from segkd_deploy.runners import RunnerSpec, open_runner
 from segkd_deploy.runners.onnxruntime import OnnxRuntimeRunner, open_session
 from tests.deploy.artifacts import HEIGHT_PX, WIDTH_PX, labels_of, make_frames, make_graph

@@ -13,13 +13,13 @@ import onnx
 import pytest
 
 from segkd.errors import BackendMissing, SegkdError
-from segkd_deploy import bench
-from segkd_deploy.cuda import Cuda, open_cuda
-from segkd_deploy.engine_cache import FOLDER_VARIABLE, EngineCache
-from segkd_deploy.engines import BuildOptions
+from segkd_deploy.bench import run as bench
 from segkd_deploy.runners import RunnerSpec, open_runner
 from segkd_deploy.runners import tensorrt as module
 from segkd_deploy.runners.tensorrt import TensorRTRtxRunner, TensorRTRunner, parse_gpu
+from segkd_deploy.tensorrt.cuda import Cuda, open_cuda
+from segkd_deploy.tensorrt.engine_cache import FOLDER_VARIABLE, EngineCache
+from segkd_deploy.tensorrt.engines import BuildOptions
 from tests.deploy.artifacts import HEIGHT_PX, WIDTH_PX, labels_of, make_frames, make_graph
 from tests.deploy.conftest import SHORT_BENCH, Run
 from tests.deploy.fake_cudart import COPY_MS, RUN_MS, FakeGpu

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from segkd_deploy.artifact import open_artifact
-from segkd_deploy.bench import Plan, bench_artifact
-from segkd_deploy.presets import choose_settings
+from segkd_deploy.bench.run import Plan, bench_artifact
+from segkd_deploy.bench.settings import choose_settings
 from tests.deploy.telemetry.test_lock_clocks import values
 from tests.deploy.telemetry.trees import Tree, orin_nano
 
@@ -18,8 +18,10 @@ BOUNDS = {"iterations": 20, "duration_s": 0.1, "warmup_iterations": 1, "warmup_s
 
 def run_bench(artifact: Path, tree: Tree, monkeypatch: pytest.MonkeyPatch, *, lock_clocks: bool) -> dict[str, Any]:
     cold = dict.fromkeys(("import_ms", "session_ms", "first_infer_ms", "total_ms", "process_ms"), 1.0)
-    monkeypatch.setattr("segkd_deploy.bench.measure_cold_start", lambda *args, **kwargs: cold | {"rss_peak_bytes": 1})
-    monkeypatch.setattr("segkd_deploy.watch.IDLE_S", 0.1)
+    monkeypatch.setattr(
+        "segkd_deploy.bench.run.measure_cold_start", lambda *args, **kwargs: cold | {"rss_peak_bytes": 1}
+    )
+    monkeypatch.setattr("segkd_deploy.bench.watch.IDLE_S", 0.1)
     plan = Plan(choose_settings("quick", BOUNDS), peak=False, lock_clocks=lock_clocks, root=tree.root)
     report, _ = bench_artifact(open_artifact(artifact), "fp32", plan)
     return report

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from segkd.data.base import LabelSpace, open_dataset
+from segkd_distill.models.saved_model import save_model
 from segkd_distill.models.zoo import MODELS, build_model
-from segkd_distill.runs import save_model
 from tests.distill.commands.command_line import segkd, small
 from tests.distill.training import losses, save_teacher, weights
 

@@ -10,7 +10,7 @@ import pytest
 
 from segkd.data.base import open_dataset
 from segkd_distill.methods import METHODS
-from segkd_distill.runs import load_run
+from segkd_distill.models.saved_model import load_run
 from tests.distill.commands.command_line import segkd, small
 from tests.distill.models.adapters.hugging_face import save_segformer
 from tests.distill.models.adapters.onnx_graphs import write

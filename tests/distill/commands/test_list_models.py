@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from segkd_distill.models import catalogue
+from segkd_distill.models.catalogue import catalogue
 from segkd_distill.models.zoo import MODELS
 from tests.distill.commands.command_line import segkd
 
@@ -13,7 +13,7 @@ NAMES = ("isanet-r101", "hrnet-w18s", "deeplabv3plus-mv2", "attnfd-deeplabv3plus
 
 @pytest.fixture(autouse=True)
 def few_models(monkeypatch: pytest.MonkeyPatch) -> None:
-    """All of them take seconds; tests/distill/models/test_catalogue.py describes them once."""
+    """All of them take seconds; tests/distill/models/catalogue/test_catalogue.py describes them once."""
     monkeypatch.setattr(catalogue, "MODELS", {name: MODELS[name] for name in NAMES})
 
 

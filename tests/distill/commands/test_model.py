@@ -10,7 +10,7 @@ import torch
 
 from segkd import cli
 from tests.distill.commands.command_line import segkd
-from tests.distill.models.checkpoint_formats import foreign
+from tests.distill.models.checkpoints.formats import foreign
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from segkd import cli
-from segkd_distill.models.weights_table import WEIGHTS
+from segkd_distill.models.catalogue.weights_table import WEIGHTS
 from segkd_distill.models.zoo import build_model
 from tests.distill.commands.command_line import segkd, small
 from tests.distill.models.file_server import serve

@@ -9,7 +9,7 @@ import torch
 
 from segkd.data.base import Dataset, LabelSpace, open_dataset
 from segkd.data.cache import open_cached
-from segkd.data.decode import DamagedFileError
+from segkd.data.formats.decode import DamagedFileError
 from segkd.errors import SegkdError
 from segkd_distill.data.geometry import Geometry
 from segkd_distill.data.loader import Batch, BatchSource, Rows, batches, split_rows

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from segkd.ending import ending_of
+from segkd.ending.exceptions import ending_of
 from segkd.errors import SegkdError
 from segkd_distill.data.loader import batches
 

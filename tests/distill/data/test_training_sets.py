@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from segkd.data.cache import CachedDataset
-from segkd.data.decode import DamagedFileError
+from segkd.data.formats.decode import DamagedFileError
 from segkd.errors import SegkdError
 from segkd.recipe import DataPart
 from segkd_distill.data.memory import InMemory

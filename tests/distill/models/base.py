@@ -160,8 +160,8 @@ def check_export(model: Segmenter, imgsz: tuple[int, int]) -> None:
     """Export at one size, without adaptive or dynamic parts; ONNX Runtime gives what the network gives."""
     import onnxruntime
 
-    from segkd_export.graph import deployable
-    from segkd_export.to_onnx import to_onnx
+    from segkd_export.graph.graph import deployable
+    from segkd_export.graph.to_onnx import to_onnx
 
     frames = np.random.default_rng(3).integers(0, 256, (1, *imgsz, 3), dtype=np.uint8)
     graph = Labels(deployable(model, imgsz)).eval()

@@ -16,7 +16,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from segkd_distill.models.families import ATTNFD, CIRKD, OPEN_MMLAB
+from segkd_distill.models.catalogue.families import ATTNFD, CIRKD, OPEN_MMLAB
 from segkd_distill.models.zoo import build_model
 from tests.golden_values import uniform
 

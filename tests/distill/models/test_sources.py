@@ -7,7 +7,7 @@ import pytest
 
 from segkd.errors import MissingExtra, SegkdError
 from segkd.recipe import parse_recipe
-from segkd.recipe_names import FOREIGN_MODELS, check_names
+from segkd.recipe.names import FOREIGN_MODELS, check_names
 from segkd_distill.models.sources import ADAPTERS, absolute_model, is_foreign, open_model
 from segkd_distill.models.zoo import MODELS
 

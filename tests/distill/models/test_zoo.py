@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from segkd.errors import SegkdError
-from segkd_distill.models.flops import count_flops
+from segkd_distill.models.catalogue.flops import count_flops
 from segkd_distill.models.segmenter import Segmenter
 from segkd_distill.models.zoo import MODELS, ModelConfig, build_model
 

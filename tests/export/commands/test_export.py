@@ -12,9 +12,9 @@ from segkd.cli import SUMMARIES, cli, main
 from segkd.errors import SegkdError
 from segkd.manifest import load_manifest
 from segkd_export.artifact import ExportResult
-from segkd_export.camera_frame import CameraOptions
 from segkd_export.commands.export import export
-from segkd_export.int8_search import Int8Options
+from segkd_export.graph.camera_frame import CameraOptions
+from segkd_export.precision.int8_search import Int8Options
 from segkd_export.sources import ExportRequest
 
 

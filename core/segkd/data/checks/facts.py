@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segkd.data.base import DataFileError, Dataset, Problem
-from segkd.data.decode import read_bytes
-from segkd.data.exif import orientation
-from segkd.data.value_map import UndeclaredError
+from segkd.data.formats.decode import read_bytes
+from segkd.data.formats.exif import orientation
+from segkd.data.formats.value_map import UndeclaredError
 
 _PNG, _RIFF = b"\x89PNG", b"RIFF"
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from segkd.data.base import Dataset
 from segkd.data.checks.facts import Facts
-from segkd.data.pairing import count_of
+from segkd.data.layout.pairing import count_of
 from segkd.data.remarks import absent_classes, few_images
 
 Splits = Mapping[str, Dataset]

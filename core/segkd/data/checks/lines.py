@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from segkd.data.base import Problem
 from segkd.data.checks.facts import Facts
-from segkd.data.pairing import count_of
+from segkd.data.layout.pairing import count_of
 
 # What differs between two problems of one kind: paths, numbers, names in quotes.
 _OWN = re.compile(r"\S*/\S*|\d+|'[^']*'|named \S+|lists \S+")

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from segkd.data.cityscapes import LABEL_IDS
+from segkd.data.readers.cityscapes import LABEL_IDS
 
 CLASSES: tuple[str, ...] = (
     "road",

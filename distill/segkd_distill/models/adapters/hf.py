@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from segkd.errors import SegkdError, import_extra
 from segkd.files import read_json
 from segkd_distill.models.adapters.logits import LogitsNetwork
-from segkd_distill.models.checkpoint_loading import load_checkpoint
 from segkd_distill.models.checkpoints import read_checkpoint
+from segkd_distill.models.checkpoints.loading import load_checkpoint
 from segkd_distill.models.segmenter import IMAGENET_MEAN, IMAGENET_STD, Segmenter
 from segkd_distill.models.sources import Teacher
 from segkd_distill.models.zoo import MODELS, ModelConfig, build_model

@@ -13,8 +13,8 @@ from typing import Any
 
 from segkd.errors import SegkdError, import_extra, unknown_name
 from segkd_distill.models.backbones.timm_encoder import TimmEncoder
-from segkd_distill.models.checkpoint_loading import load_checkpoint
 from segkd_distill.models.checkpoints import read_checkpoint
+from segkd_distill.models.checkpoints.loading import load_checkpoint
 from segkd_distill.models.heads import HEADS
 from segkd_distill.models.segmenter import Segmenter
 from segkd_distill.models.sources import Teacher

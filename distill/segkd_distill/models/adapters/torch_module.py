@@ -27,12 +27,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from segkd.ending.users_code import users_error
 from segkd.errors import SegkdError, unknown_name
-from segkd.users_code import users_error
 from segkd_distill.models.adapters.logits import LogitsNetwork
-from segkd_distill.models.checkpoint_files import read_file
-from segkd_distill.models.checkpoint_wrappings import tensors_of
 from segkd_distill.models.checkpoints import load_into
+from segkd_distill.models.checkpoints.files import read_file
+from segkd_distill.models.checkpoints.wrappings import tensors_of
 from segkd_distill.models.network import Network
 from segkd_distill.models.sources import Teacher
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from segkd_distill.models.backbones.mit import Block, EfficientAttention, MiT, to_map, to_tokens
-from segkd_distill.models.flops import count_flops
+from segkd_distill.models.catalogue.flops import count_flops
 from segkd_distill.models.zoo import MODELS, ModelConfig, build_model
 from tests.distill.models.base import BaseModelTester, check_export, small_image
 

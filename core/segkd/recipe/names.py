@@ -1,0 +1,82 @@
+"""Whether the names in a recipe (data sets, models, methods, losses, options) are ones that segkd knows."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import re
+from pathlib import Path
+
+from segkd.data.base import DATASETS, parse_spec
+from segkd.errors import SegkdError, unknown_name
+from segkd.recipe import Recipe, split_named
+from segkd.recipe.problems import Places
+from segkd.recipe.published import published_numbers
+
+# Prefixes of networks that were built elsewhere; what comes after them is checked where they are opened.
+FOREIGN_MODELS = ("hf:", "timm:", "torch:")
+
+# Tables of another room, which core names and never imports by itself.
+MODELS_TABLE = ("segkd_distill.models.zoo", "MODELS")
+METHODS_TABLE = ("segkd_distill.methods", "METHODS")
+# `check_parts(recipe, places)`: loss, optimizer, schedule, methods and transforms, with their options.
+PARTS_CHECK = ("segkd_distill.recipe_parts", "check_parts")
+
+
+def check_names(recipe: Recipe, places: Places | str) -> bool:
+    """Check the names in a recipe without reading data or weights.
+
+    Args:
+        recipe: the recipe.
+        places: where its keys were written, or what messages call all of it.
+
+    Returns:
+        True if everything was checked; False where torch is not installed, and data alone were.
+
+    Raises:
+        SegkdError: ``file:line: key: ...`` for an unknown name or a malformed data specification.
+    """
+    places = Places(places, {}) if isinstance(places, str) else places
+    for key in ("train", "val", "unlabelled"):
+        spec = getattr(recipe.data, key)
+        if spec is not None:
+            _check_spec(spec, f"{places.of(('data', key))}: data.{key}")
+    try:
+        published_numbers(recipe)
+    except SegkdError as error:
+        raise SegkdError(f"{places.of(('experiment',))}: {error}") from error
+    if importlib.util.find_spec("torch") is None:
+        return False
+    models, methods = _table(*MODELS_TABLE), _table(*METHODS_TABLE)
+    student = recipe.student.model
+    if student is not None and student not in models and not student.startswith(FOREIGN_MODELS):
+        place = places.of(("student", "model"))
+        raise SegkdError(f"{place}: student.model: {unknown_name('model', student, models)}")
+    teacher = recipe.teacher.model
+    foreign = teacher is not None and teacher.startswith(FOREIGN_MODELS)
+    if teacher is not None and not foreign and teacher not in models and not Path(teacher).expanduser().exists():
+        place, problem = places.of(("teacher", "model")), unknown_name("model", teacher, models)
+        raise SegkdError(f"{place}: teacher.model: {problem} (and there is no run folder {teacher})")
+    for index, part in enumerate(recipe.methods):
+        # `cwd:2+brd@0.5` is two methods, one with a weight, one with a share.
+        for text in split_named(part)[0].split("+"):
+            name = re.split("[:@]", text)[0].strip()
+            if name not in methods:
+                raise SegkdError(f"{places.of(('methods', index))}: methods: {unknown_name('method', name, methods)}")
+    module, function = PARTS_CHECK
+    getattr(importlib.import_module(module), function)(recipe, places)
+    return True
+
+
+def _check_spec(spec: str, place: str) -> None:
+    try:
+        name, _, _ = parse_spec(spec)
+        if name not in DATASETS:
+            raise unknown_name("data set", name, DATASETS)
+    except SegkdError as error:
+        raise SegkdError(f"{place}: {error}") from error
+
+
+def _table(module: str, name: str) -> dict[str, object]:
+    table: dict[str, object] = getattr(importlib.import_module(module), name)
+    return table
