@@ -20,7 +20,7 @@ from segkd_distill.class_weights import class_weights
 from segkd_distill.data.augment import geometry_of, resolve_augment
 from segkd_distill.data.loader import BatchSource, split_rows
 from segkd_distill.data.training_sets import open_training_sets
-from segkd_distill.device import place
+from segkd_distill.device import open_fabric, place
 from segkd_distill.methods.compose import Composite, build_composite, weighted_methods
 from segkd_distill.models.network import Network
 from segkd_distill.models.segmenter import Segmenter
@@ -28,13 +28,13 @@ from segkd_distill.models.sources import absolute_model
 from segkd_distill.models.teachers import load_teacher
 from segkd_distill.models.zoo import ModelConfig
 from segkd_distill.optim import Poly, build_optimizer, build_schedule
-from segkd_distill.precision import open_fabric
 from segkd_distill.recipe_parts import check_parts
 from segkd_distill.run.changes import weights_hash
 from segkd_distill.run.resume import seed_random
 from segkd_distill.step import DistillStep
 from segkd_distill.student import build_student, check_start
 from segkd_distill.task_loss import build_task_loss
+from segkd_distill.weight_average import WeightAverage
 
 
 @dataclass
@@ -54,6 +54,7 @@ class Assembly:
         optimizer: of student and method, wrapped by Fabric.
         adversary_optimizer: of the method's adversary, wrapped by Fabric, or None.
         balance: weights the methods that have a share of the gradient; None if all weights are fixed.
+        average: averages the student's weights; None without ``train.ema``.
         schedule: step -> learning rate.
         fabric: device and precision.
         fingerprints: of the data sets.
@@ -72,6 +73,7 @@ class Assembly:
     optimizer: Any
     adversary_optimizer: Any
     balance: GradientBalance | None
+    average: WeightAverage | None
     schedule: Poly
     fabric: Fabric
     fingerprints: dict[str, str]
@@ -87,6 +89,7 @@ class Assembly:
             "optimizer": self.optimizer.state_dict(),
             "adversary_optimizer": adversary.state_dict() if adversary is not None else None,
             "balance": self.balance.state_dict() if self.balance is not None else None,
+            "average": self.average.state_dict() if self.average is not None else None,
             "scaler": scaler.state_dict() if scaler is not None else None,
         }
 
@@ -100,6 +103,8 @@ class Assembly:
             self.adversary_optimizer.load_state_dict(state["adversary_optimizer"])
         if self.balance is not None:
             self.balance.load_state_dict(state["balance"])
+        if self.average is not None:
+            self.average.load_state_dict(state["average"])
         scaler = getattr(self.fabric.strategy.precision, "scaler", None)
         if scaler is not None and state["scaler"] is not None:
             scaler.load_state_dict(state["scaler"])
@@ -212,6 +217,7 @@ def assemble(recipe: Recipe, device: torch.device, workers: int = 0) -> Assembly
         optimizer=fabric.setup_optimizers(build_optimizer(recipe.train, student, method)),
         adversary_optimizer=fabric.setup_optimizers(adversary_optimizer) if adversary_optimizer is not None else None,
         balance=GradientBalance(method.shares, student.parameters()) if method is not None and method.shares else None,
+        average=WeightAverage(student, recipe.train.ema) if recipe.train.ema is not None else None,
         schedule=build_schedule(recipe.train),
         fabric=fabric,
         fingerprints=data.fingerprints,

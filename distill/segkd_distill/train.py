@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-import math
 import signal
 import sys
 import time
@@ -15,28 +13,21 @@ import torch
 from torch import Tensor
 
 from segkd.data.base import IGNORE
-from segkd.data.remarks import absent_classes
-from segkd.errors import SegkdError
-from segkd.evaluation import NotFiniteError
-from segkd.metrics import Scores, scores
 from segkd.recipe import Recipe, load_recipe
 from segkd_distill.assemble import Assembly, assemble, resolve_recipe
 from segkd_distill.data.blur import blur, draw_blur
 from segkd_distill.data.loader import Batch, batches
 from segkd_distill.data.photometric import distort, draw_distortion
 from segkd_distill.data.seeding import Stream, generator
-from segkd_distill.device import choose_device, describe_device
-from segkd_distill.inference.evaluate import evaluate, validation_rules
+from segkd_distill.device import choose_device, describe_device, loss_scale
+from segkd_distill.inference.evaluate import validation_rules
 from segkd_distill.methods.base import Group, StepContext
-from segkd_distill.models.saved_model import save_model
-from segkd_distill.models.segmenter import Segmenter
 from segkd_distill.optim import limit_gradients, set_learning_rate
-from segkd_distill.precision import loss_scale
 from segkd_distill.run.changes import follow_moved_data, require_places
 from segkd_distill.run.earlier import as_begun
 from segkd_distill.run.interrupt import Interrupted, StopRequest
 from segkd_distill.run.lock import owned
-from segkd_distill.run.metrics_log import MetricsLog, diverged
+from segkd_distill.run.metrics_log import MetricsLog
 from segkd_distill.run.progress import ProgressReport
 from segkd_distill.run.run_folder import (
     RECIPE,
@@ -49,6 +40,7 @@ from segkd_distill.run.run_folder import (
     restore_run,
     save_run,
 )
+from segkd_distill.validation import out_of_patience, score_best_again, validate, validates
 
 SAVE_EVERY_S = 60.0
 """Without ``save_every``, a checkpoint is at most about this old."""
@@ -137,9 +129,11 @@ def train_steps(
     validated = position.step == (position.last["step"] if position.last is not None else 0)
     with closing(stream), MetricsLog(run, position.step, validated=validated) as log, report:
         score_best_again(parts, position, run, report)
-        if not validated and _validates(position.step, eval_every, train.iters):
+        if not validated and validates(position.step, eval_every, train.iters):
             validate(parts, position, run, log, report)  # the run ended in the validation of its last step
         for step in range(position.step, train.iters):
+            if out_of_patience(parts.recipe, position, report):
+                break
             step_began = time.perf_counter()
             lr = parts.schedule(step)
             set_learning_rate(parts.optimizer, parts.schedule, step)
@@ -168,7 +162,7 @@ def train_steps(
                 report.note = f"loss {means['loss']:.4g}"
                 speed = {"lr": lr, "img_per_s": report.images_per_s, "eta_s": report.eta_s}
                 log.write(done, "train", {**means, **_teaching(parts), **speed})
-            due = _validates(done, eval_every, train.iters)
+            due = validates(done, eval_every, train.iters)
             waited = done % save_every == 0 if save_every else time.monotonic() - saved_at > SAVE_EVERY_S
             if due or waited or stop.signal_number is not None:
                 save_run(parts, position, run)  # before the validation, so that a failure there loses nothing
@@ -178,76 +172,6 @@ def train_steps(
                 report.pause()
             if stop.signal_number is not None and done < train.iters:
                 raise Interrupted(_how_to_resume(parts, done, run, stop.signal_number), stop.signal_number)
-
-
-def validate(parts: Assembly, position: Position, run: Path, log: MetricsLog, report: ProgressReport) -> None:
-    """Score the student on the validation set, keep its weights if they are the best so far, and save."""
-    began, first = time.perf_counter(), position.last is None
-    result, counts = _score(parts, parts.student, f"validation after step {position.step}")
-    miou = _comparable(result)
-    labelled = not math.isnan(result.miou)
-    # Where nothing can tell which weights are best, the latest are kept.
-    improved = position.best is None or not labelled or miou > position.best["miou"]
-    if improved:
-        save_model(run, parts.student, parts.config, parts.labels, parts.imgsz)
-        weights = {name: tensor.detach().cpu().clone() for name, tensor in parts.student.state_dict().items()}
-        position.best = {
-            "step": position.step,
-            "miou": miou,
-            "counts": counts,
-            "weights": weights,
-            "rules": _rules(parts.recipe),
-        }
-    position.last = {"step": position.step, "miou": miou}
-    values = {"miou": result.miou, "macc": result.macc, "aacc": result.aacc, "best": improved}
-    log.write(position.step, "eval", {**values, "seconds": time.perf_counter() - began})
-    note = "" if labelled else ": no validation pixel has a class, so the latest weights are kept"
-    note = " (best so far)" if improved and labelled else note
-    absent = absent_classes(parts.labels.names, counts.sum(1).cpu().numpy())
-    if first and absent and labelled:
-        report.say(f"note: {absent} in the validation set: mIoU leaves these out, or counts them as 0")
-    report.say(f"step {position.step}/{parts.recipe.train.iters}: validation mIoU {100 * result.miou:.2f}{note}")
-    save_run(parts, position, run)
-
-
-def score_best_again(parts: Assembly, position: Position, run: Path, report: ProgressReport) -> None:
-    """Where a run is resumed with other rules of validation, measure the best weights so far by the new ones."""
-    best = position.best
-    if best is None or best["rules"] == _rules(parts.recipe):
-        return
-    student = copy.deepcopy(parts.student)
-    student.load_state_dict(best["weights"])
-    result, counts = _score(parts, student, f"validation of step {best['step']}")
-    position.best = {**best, "miou": _comparable(result), "counts": counts, "rules": _rules(parts.recipe)}
-    report.say(f"step {best['step']}: by the new rules of validation mIoU {100 * result.miou:.2f} (best so far)")
-    save_run(parts, position, run)
-
-
-def _score(parts: Assembly, student: Segmenter, what: str) -> tuple[Scores, Tensor]:
-    """Scores and confusion counts on the validation set."""
-    inference, protocol = validation_rules(parts.recipe)
-    try:
-        counts = evaluate(student, parts.val, parts.fabric.device, inference=inference, protocol=protocol).counts
-    except SegkdError as error:
-        if isinstance(error.__cause__, NotFiniteError):
-            raise diverged(f"the network's outputs in the {what} are") from error
-        raise
-    return scores(counts, protocol.absent), torch.from_numpy(counts)
-
-
-def _comparable(result: Scores) -> float:
-    """The mIoU, -1 where no validation pixel has a class."""
-    return -1.0 if math.isnan(result.miou) else result.miou
-
-
-def _rules(recipe: Recipe) -> str:
-    """What decides how a validation scores."""
-    return recipe.eval.model_dump_json(exclude={"every"})
-
-
-def _validates(done: int, every: int, iters: int) -> bool:
-    """Whether a validation follows the step that was just done."""
-    return done > 0 and (done % every == 0 or done == iters)
 
 
 def _to_device(parts: Assembly, batch: Batch, step: int, number: int) -> tuple[Tensor, Tensor, StepContext]:
@@ -280,6 +204,8 @@ def _update(parts: Assembly, groups: list[Group], step: int) -> None:
     parts.optimizer.zero_grad(set_to_none=True)
     if parts.adversary_optimizer is not None:
         _train_adversary(parts)
+    if parts.average is not None:
+        parts.average.update(parts.student)
 
 
 def _terms(parts: Assembly, images: Tensor, masks: Tensor, ctx: StepContext) -> dict[str, Tensor]:

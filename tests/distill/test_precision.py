@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from segkd.errors import BackendMissing
-from segkd_distill.precision import open_fabric
+from segkd_distill.device import open_fabric
 
 CPU = torch.device("cpu")
 
@@ -35,7 +35,7 @@ def test_fp16_needs_a_gpu() -> None:
 @pytest.mark.long
 def test_fabric_is_silent() -> None:
     code = (
-        "import torch; from segkd_distill.precision import open_fabric\n"
+        "import torch; from segkd_distill.device import open_fabric\n"
         "for amp in ('off', 'bf16'):\n"
         "    fabric = open_fabric(torch.device('cpu'), amp)\n"
         "    net = torch.nn.Linear(1, 1)\n"

@@ -30,8 +30,8 @@ def teacher(streets: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def distillation(streets: Path, teacher: Path) -> Recipe:
-    """Dropout, warm-up, balanced methods, the teacher's labels, adapters with batch statistics, mixed batches, an epoch
-    that ends in the middle.
+    """Dropout, warm-up, balanced methods, the teacher's labels, averaged weights, adapters with batch statistics,
+    mixed batches, an epoch that ends in the middle.
     """
     return recipe_of(
         streets,
@@ -40,6 +40,7 @@ def distillation(streets: Path, teacher: Path) -> Recipe:
         f"teacher.model={teacher}",
         "methods=[{cwd: {on: both, adapter: conv_bn_relu}}, bpkd]",
         "teacher.pseudo_labels=0.1",
+        "train.ema=0.7",
         "train.warmup_iters=5",
     )
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from segkd.errors import SegkdError
 from segkd.recipe import load_recipe
-from segkd_distill import methods
+from segkd_distill import methods, validation
 from segkd_distill import train as loop
 from segkd_distill.assemble import assemble, resolve_recipe
 from segkd_distill.methods.base import Group, Method, StepContext
@@ -97,14 +97,14 @@ def test_training_learns(streets: Path, tmp_path: Path) -> None:
 
 def test_best_weights_are_kept(streets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The first of two validations is made the better one."""
-    real, seen = loop.scores, []
+    real, seen = validation.scores, []
 
     def scores(counts: Any, absent: str) -> Any:
         result = real(counts)
         seen.append(result)
         return type(result)(0.9 if len(seen) == 1 else 0.1, result.macc, result.aacc, result.iou, result.acc)
 
-    monkeypatch.setattr(loop, "scores", scores)
+    monkeypatch.setattr(validation, "scores", scores)
     record = fit(recipe_of(streets), tmp_path / "run", device="cpu")
     assert record["best"] == {"step": 4, "miou": 0.9} and record["last"] == {"step": 8, "miou": 0.1}
     assert record["eval"]["miou"] == pytest.approx(seen[0].miou, abs=1e-12)

@@ -157,6 +157,8 @@ class TrainPart(Part):
     """ce, or ohem, or ``{ohem: {threshold: 0.7, min_kept: 100000}}``: only the hard pixels count."""
     class_weights: list[float] | Literal["auto", "cityscapes"] | None = None
     """One per class; auto (median frequency of the training masks) or cityscapes (the published list)."""
+    ema: float | None = Field(default=None, gt=0, lt=1)
+    """Decay of a moving average of the weights, such as 0.999; the average is validated too, and kept where better."""
     self_training: bool = False
     """Whether the teacher's labels on rows without labels also enter ``train.loss``."""
     amp: Literal["off", "fp16", "bf16"] = "off"
@@ -180,6 +182,8 @@ class EvalPart(Part):
 
     every: int | None = Field(default=None, ge=1)
     """Iterations between validations; by default a tenth of the run."""
+    patience: int | None = Field(default=None, ge=1)
+    """End the run after this many validations in a row without a better one."""
     mode: Literal["whole", "slide"] = "whole"
     """The whole image at once, or a sliding window."""
     crop: Size | None = None

@@ -51,6 +51,7 @@ class Position:
         began: ``time.perf_counter()`` at the beginning of this session.
         best: step, mIoU, confusion counts (a tensor) and weights of the best validation so far.
         last: step and mIoU of the latest validation.
+        waited: validations since the best one.
         means: terms of the loss since the last log.
         skipped: training files that could not be read -> what is wrong with them.
         skipped_samples: samples that others stood in for.
@@ -62,6 +63,7 @@ class Position:
     began: float = field(default_factory=time.perf_counter)
     best: dict[str, Any] | None = None
     last: dict[str, Any] | None = None
+    waited: int = 0
     means: TermMeans = field(default_factory=TermMeans)
     skipped: dict[str, str] = field(default_factory=dict)
     skipped_samples: int = 0
@@ -157,6 +159,7 @@ def save_run(parts: Assembly, position: Position, run: Path) -> None:
         "total_s": position.total_s,
         "best": position.best,
         "last": position.last,
+        "waited": position.waited,
         "means": position.means.state_dict(),
         "skipped": position.skipped,
         "skipped_samples": position.skipped_samples,
@@ -181,6 +184,7 @@ def restore_run(parts: Assembly, position: Position, run: Path) -> None:
     parts.load_state_dict(state)
     position.step, position.train_s, position.earlier_s = state["step"], state["train_s"], state["total_s"]
     position.best, position.last = state["best"], state["last"]
+    position.waited = state.get("waited", 0)
     position.skipped, position.skipped_samples = state.get("skipped", {}), state.get("skipped_samples", 0)
     position.means.load_state_dict(state["means"])
     if position.best is not None:
@@ -250,6 +254,8 @@ def finish_run(parts: Assembly, position: Position, run: Path) -> dict[str, Any]
         "data": {**recipe.data.model_dump(exclude_none=True), "fingerprints": parts.fingerprints},
         "weights": "best",
         "best": {"step": position.best["step"], "miou": position.best["miou"]},
+        "averaged_weights": position.best.get("averaged", False),
+        "stopped_early_at": position.step if position.step < recipe.train.iters else None,
         "last": position.last,
         "eval": best.to_dict(parts.labels.names),
         "skipped": {"samples": position.skipped_samples, "files": position.skipped},

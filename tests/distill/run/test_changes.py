@@ -10,6 +10,7 @@ import torch
 from segkd.errors import SegkdError
 from segkd.recipe import Recipe, load_recipe
 from segkd_distill import train as loop
+from segkd_distill import validation
 from segkd_distill.assemble import resolve_recipe
 from segkd_distill.run.changes import recipe_differences, require_same_run, same_rates
 from segkd_distill.run.interrupt import Interrupted
@@ -173,7 +174,7 @@ def test_a_failed_validation_loses_no_step(streets: Path, tmp_path: Path, monkey
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(loop, "evaluate", fail)
+        patch.setattr(validation, "evaluate", fail)
         with pytest.raises(OSError, match="No space"):
             fit(recipe, run, device="cpu")
     assert torch.load(run / "last.ckpt", weights_only=True)["step"] == 4
@@ -201,14 +202,14 @@ def test_other_rules_of_validation_score_the_best_weights_again(
 def test_a_diverged_validation_speaks_of_the_learning_rate(
     streets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = loop.evaluate
+    real = validation.evaluate
 
     def poisoned(model: torch.nn.Module, *arguments: object, **options: object) -> object:
         with torch.no_grad():
             next(model.parameters()).fill_(float("nan"))
         return real(model, *arguments, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(loop, "evaluate", poisoned)
+    monkeypatch.setattr(validation, "evaluate", poisoned)
     with pytest.raises(SegkdError, match=r"validation after step 4 .*diverged.*lower train\.lr") as caught:
         fit(recipe_of(streets), tmp_path / "run", device="cpu")
     assert "image" not in str(caught.value)
