@@ -19,6 +19,7 @@ from segkd_distill.assemble import Assembly
 from segkd_distill.inference.evaluate import evaluate, validation_rules
 from segkd_distill.models.saved_model import save_model
 from segkd_distill.models.segmenter import Segmenter
+from segkd_distill.run.changes import rules_of_validation
 from segkd_distill.run.metrics_log import MetricsLog, diverged
 from segkd_distill.run.progress import ProgressReport
 from segkd_distill.run.run_folder import Position, save_run
@@ -46,7 +47,7 @@ def validate(parts: Assembly, position: Position, run: Path, log: MetricsLog, re
             "miou": miou,
             "counts": counts,
             "weights": weights,
-            "rules": _rules(parts.recipe),
+            "rules": rules_of_validation(parts.recipe),
             "averaged": student is not parts.student,
         }
         position.waited = 0
@@ -71,12 +72,12 @@ def validate(parts: Assembly, position: Position, run: Path, log: MetricsLog, re
 def score_best_again(parts: Assembly, position: Position, run: Path, report: ProgressReport) -> None:
     """Where a run is resumed with other rules of validation, measure the best weights so far by the new ones."""
     best = position.best
-    if best is None or best["rules"] == _rules(parts.recipe):
+    if best is None or best["rules"] == rules_of_validation(parts.recipe):
         return
     student = copy.deepcopy(parts.student)
     student.load_state_dict(best["weights"])
     result, counts = _score(parts, student, f"validation of step {best['step']}")
-    position.best = {**best, "miou": _comparable(result), "counts": counts, "rules": _rules(parts.recipe)}
+    position.best = {**best, "miou": _comparable(result), "counts": counts, "rules": rules_of_validation(parts.recipe)}
     report.say(f"step {best['step']}: by the new rules of validation mIoU {100 * result.miou:.2f} (best so far)")
     save_run(parts, position, run)
 
@@ -96,11 +97,6 @@ def _score(parts: Assembly, student: Segmenter, what: str) -> tuple[Scores, Tens
 def _comparable(result: Scores) -> float:
     """The mIoU, -1 where no validation pixel has a class."""
     return -1.0 if math.isnan(result.miou) else result.miou
-
-
-def _rules(recipe: Recipe) -> str:
-    """What decides how a validation scores."""
-    return recipe.eval.model_dump_json(exclude={"every", "patience"})
 
 
 def validates(done: int, every: int, iters: int) -> bool:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from segkd.errors import SegkdError
 from segkd.recipe import Recipe
@@ -122,6 +123,34 @@ def test_a_signal_ends_the_step_and_saves(
     assert load_checkpoint(run / "last.ckpt")["step"] == 3 and not (run / "run.json").exists()
     fit(distillation, run, device="cpu", resume=True)
     assert_equal_runs(run, uninterrupted)
+
+
+def as_385fdeb_wrote_it(run: Path) -> None:
+    """Take from a run's checkpoint what came later: checksum, teacher, balance, best weights and their rules."""
+    state = load_checkpoint(run / "last.ckpt")
+    later = {"teacher", "balance"}
+    state["best"] = {key: value for key, value in state["best"].items() if key not in ("weights", "rules")}
+    torch.save({key: value for key, value in state.items() if key not in later}, run / "last.ckpt")
+    (run / "last.ckpt.1").unlink(missing_ok=True)
+
+
+def test_a_run_of_an_earlier_segkd_continues_exactly(
+    streets: Path, teacher: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = recipe_of(streets, f"teacher.model={teacher}", "methods=[{cwd: {weight: 1}}]")
+    whole, run = tmp_path / "whole", tmp_path / "run"
+    fit(recipe, whole, device="cpu")
+    with monkeypatch.context() as patch:
+        fail_in_step(patch, 6, raise_crash)
+        with pytest.raises(Crash):
+            fit(recipe, run, device="cpu", save_every=5)
+    as_385fdeb_wrote_it(run)
+    (run / "student.safetensors").rename(tmp_path / "best")
+    with pytest.raises(SegkdError, match="of an earlier segkd, which kept the best weights there"):
+        fit(recipe, run, device="cpu", resume=True)
+    (tmp_path / "best").rename(run / "student.safetensors")
+    fit(recipe, run, device="cpu", resume=True)
+    assert_equal_runs(run, whole)
 
 
 def test_a_finished_run_says_so(distillation: Recipe, uninterrupted: Path, capsys: pytest.CaptureFixture[str]) -> None:

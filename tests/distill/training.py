@@ -63,9 +63,10 @@ def same(a: Any, b: Any) -> bool:
 
 
 def write_folder(root: Path) -> Path:
-    """A small data set of two classes."""
+    """A small data set of two classes, the second below the first."""
+    mask = np.repeat(np.uint8([0, 1]), 16)[:, None].repeat(64, 1)
     for split in ("train", "val"):
-        for kind, pixels in (("images", np.zeros((32, 64, 3), np.uint8)), ("masks", np.ones((32, 64), np.uint8))):
+        for kind, pixels in (("images", np.zeros((32, 64, 3), np.uint8)), ("masks", mask)):
             (root / kind / split).mkdir(parents=True)
             cv2.imwrite(str(root / kind / split / "a.png"), pixels)
     (root / "classes.yaml").write_text("names: [floor, wall]\n")

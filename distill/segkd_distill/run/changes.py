@@ -68,6 +68,11 @@ def same_rates(there: Recipe, here: Recipe) -> bool:
     return all(old(step, factor) == new(step, factor) for step in steps for factor in factors)
 
 
+def rules_of_validation(recipe: Recipe) -> str:
+    """What decides how a validation scores, as text that can be compared."""
+    return recipe.eval.model_dump_json(exclude={"every", "patience"})
+
+
 def follow_moved_data(recipe: Recipe, own: Recipe) -> Recipe:
     """Where ``data.train`` was moved, look for what lay in the same folder at the new place.
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from segkd.errors import SegkdError
 from segkd.recipe import Recipe, load_recipe
 from segkd_distill.methods.compose import WEIGHTINGS, parse_methods, weighted_methods
+from segkd_distill.models.saved_model import load_run
+from segkd_distill.run.changes import rules_of_validation
 
 RECIPE = "recipe.yaml"
 
@@ -34,3 +37,31 @@ def as_begun(recipe: Recipe, run: Path) -> Recipe:
     if any(not WEIGHTINGS & hyper.keys() for _, hyper in parse_methods(there.methods)):
         update["methods"] = weighted_methods(recipe.methods, published=True)
     return recipe.model_copy(update=update)
+
+
+def completed_state(state: dict[str, Any], run: Path, teacher_hash: str | None) -> dict[str, Any]:
+    """A checkpoint with what came into checkpoints after the run began.
+
+    The weights of the best validation lay in the run folder alone, no rules of validation could change, and the
+    teacher was not looked at again.
+
+    Args:
+        state: as it was read.
+        run: the run folder.
+        teacher_hash: of the teacher that is there now.
+
+    Raises:
+        SegkdError: if the best weights are in neither place.
+    """
+    state = {"teacher": teacher_hash, "balance": None, **state}
+    best = state["best"]
+    if best is None or "weights" in best:
+        return state
+
+    try:
+        weights = load_run(run).model.state_dict()
+    except SegkdError as error:
+        raise SegkdError(
+            f"{error}; the checkpoint is of an earlier segkd, which kept the best weights there"
+        ) from error
+    return {**state, "best": {**best, "weights": weights, "rules": rules_of_validation(load_recipe(run / RECIPE))}}

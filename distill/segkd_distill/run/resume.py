@@ -7,6 +7,7 @@ import os
 import random
 import sys
 import uuid
+import zipfile
 from pathlib import Path
 from typing import IO, Any
 
@@ -19,6 +20,8 @@ SCHEMA = 1
 # torch finds its archive in front of these bytes.
 _SEAL = b"segkd sha256 "
 _SEAL_BYTES = len(_SEAL) + 64 + 1
+# What ends an archive without a comment.
+_ARCHIVE_END, _ARCHIVE_END_BYTES = b"PK\x05\x06", 22
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
@@ -80,6 +83,8 @@ def recover_checkpoint(path: Path) -> dict[str, Any]:
 def load_checkpoint(path: Path) -> dict[str, Any]:
     """Read a state onto the CPU; nothing in the file is executed.
 
+    A file without a checksum at its end, as an earlier segkd wrote it, counts if the checksums in its archive hold.
+
     Raises:
         SegkdError: naming the file, if it is missing, damaged in any bit, or of another segkd.
     """
@@ -88,17 +93,17 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     try:
         with path.open("rb") as file:
             sealed = _is_sealed(file)
-            intact = sealed and _is_intact(file)
+            intact = _is_intact(file) if sealed else _is_whole_archive(file)
             file.seek(0)
             state = torch.load(file, map_location="cpu", weights_only=True) if intact else None
     except OSError as error:
         raise SegkdError(f"{path}: cannot be read ({error.strerror})") from error
     except Exception as error:  # a whole file that torch does not take was not written by this segkd
         raise SegkdError(f"{path}: not a checkpoint of this segkd (schema {SCHEMA})") from error
-    if not sealed:
-        raise SegkdError(f"{path}: cut off, damaged, or not a checkpoint of this segkd: its checksum is missing")
-    if not intact:
+    if not intact and sealed:
         raise SegkdError(f"{path}: damaged: its content has another checksum than when it was written")
+    if not intact:
+        raise SegkdError(f"{path}: cut off, damaged, or not a checkpoint of this segkd: its checksum is missing")
     if not isinstance(state, dict) or state.get("schema") != SCHEMA:
         raise SegkdError(f"{path}: not a checkpoint of this segkd (schema {SCHEMA})")
     return state
@@ -129,6 +134,19 @@ def _is_intact(file: IO[bytes]) -> bool:
     file.seek(0)
     found = _digest(file, size)
     return file.read() == _SEAL + found + b"\n"
+
+
+def _is_whole_archive(file: IO[bytes]) -> bool:
+    """Whether a file is an archive up to its last byte, every part of it with the checksum it was written with."""
+    size = file.seek(0, os.SEEK_END)
+    file.seek(max(0, size - _ARCHIVE_END_BYTES))
+    if not file.read().startswith(_ARCHIVE_END):
+        return False
+    try:
+        with zipfile.ZipFile(file) as archive:
+            return archive.testzip() is None
+    except (zipfile.BadZipFile, NotImplementedError, EOFError, ValueError):
+        return False
 
 
 def seed_random(seed: int) -> None:

@@ -25,7 +25,7 @@ from segkd_distill.assemble import Assembly
 from segkd_distill.device import describe_device
 from segkd_distill.models.saved_model import WEIGHTS, load_run, save_model
 from segkd_distill.run.changes import require_same_run
-from segkd_distill.run.earlier import as_begun
+from segkd_distill.run.earlier import as_begun, completed_state
 from segkd_distill.run.metrics_log import TermMeans
 from segkd_distill.run.provenance import git_state, versions
 from segkd_distill.run.resume import (
@@ -180,6 +180,7 @@ def restore_run(parts: Assembly, position: Position, run: Path) -> None:
         state = recover_checkpoint(run / CHECKPOINT)
     except SegkdError as error:
         raise SegkdError(f"{error}; {_without_checkpoint(run)}") from error
+    state = completed_state(state, run, parts.teacher_hash)
     _require_same_content(parts, state)
     parts.load_state_dict(state)
     position.step, position.train_s, position.earlier_s = state["step"], state["train_s"], state["total_s"]

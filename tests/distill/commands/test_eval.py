@@ -37,27 +37,35 @@ def test_json_reproduces_the_runs_own_scores(run: Path, streets: Path, tmp_path:
 def test_table(run: Path, streets: Path) -> None:
     lines = segkd("eval", run, "--data", f"cityscapes:{streets}", "--split", "train", "--device", "cpu").stdout
     rows = lines.splitlines()
-    assert rows[0].split() == ["class", "IoU", "Acc"] and rows[1].startswith("road ") and len(rows) == 22
+    assert rows[0].split() == ["class", "IoU", "Acc"] and rows[1].startswith("road ") and len(rows) == 23
     assert next(row for row in rows if row.startswith("bus ")).split() == ["bus", "-", "-"]
-    assert rows[-2].startswith("mIoU ") and rows[-1] == f"20 images of cityscapes:{streets}"
+    assert rows[-3].startswith("mIoU ") and rows[-2] == f"20 images of cityscapes:{streets}"
+    assert rows[-1] == "note: rider, bus, train, motorcycle have no pixel in the labels"
 
 
-def test_detail_measures_everything_and_writes_it(run: Path, tmp_path: Path) -> None:
+def test_detail_measures_everything_and_writes_it(run: Path, streets: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    result = segkd("eval", run, "--device", "cpu", "--detail", "--worst", 2, "--out", out, "--json")
+    data = ["--data", f"cityscapes:{streets},frames=:8", "--split", "train", "--device", "cpu"]
+    result = segkd("eval", run, *data, "--detail", "--worst", 2, "--out", out, "--json")
     assert result.exit_code == 0, result.output
     found = json.loads(result.stdout)
     assert [band["width_px"] for band in found["trimap"]["curve"]] == [1, 2, 3, 5, 10]
     assert found["boundary_iou"]["ratio"] == 0.005 and found["boundary_f"]["theta_px"] == 3
     assert found["bootstrap"]["resamples"] == 1000 and "connectivity" in found
     written = json.loads((out / "eval.json").read_text())
-    assert len(written.pop("per_image")) == 4 and written == found
+    assert len(written.pop("per_image")) == 8 and written == found
     assert len(list((out / "worst").glob("*.png"))) == 2
 
 
-def test_parameters_of_the_measures(run: Path) -> None:
+def test_intervals_need_8_images(run: Path) -> None:
+    found = json.loads(segkd("eval", run, "--device", "cpu", "--json", "--bootstrap", 7).stdout)
+    assert "bootstrap" not in found and "below 8 there are no confidence intervals" in found["notes"][0]
+
+
+def test_parameters_of_the_measures(run: Path, streets: Path) -> None:
     measures = ["--trimap", "4,2", "--no-void-borders", "--boundary-iou", 0.05, "--boundary-f", 1.5, "--bootstrap", 7]
-    result = segkd("eval", run, "--device", "cpu", "--json", *measures, "--seed", 3)
+    data = ["--data", f"cityscapes:{streets},frames=:8", "--split", "train", "--device", "cpu"]
+    result = segkd("eval", run, *data, "--json", *measures, "--seed", 3)
     found = json.loads(result.stdout)
     assert [band["width_px"] for band in found["trimap"]["curve"]] == [2, 4]
     assert found["trimap"]["void_borders"] is False and found["boundary_iou"]["ratio"] == 0.05

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pickle
 import random
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -55,8 +56,11 @@ def test_damaged_missing_and_foreign_files(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(SegkdError, match=r"last\.ckpt: cut off, damaged, or not a checkpoint of this segkd"):
         load_checkpoint(path)
-    torch.save({"schema": 1, "step": 1}, path)
-    with pytest.raises(SegkdError, match="its checksum is missing"):
+    torch.save({"step": 1}, path)
+    with pytest.raises(SegkdError, match="not a checkpoint of this segkd"):
+        load_checkpoint(path)
+    path.write_bytes(b"PK\x05\x06" + bytes(18))
+    with pytest.raises(SegkdError, match="not a checkpoint of this segkd"):
         load_checkpoint(path)
 
 
@@ -71,6 +75,34 @@ def test_a_flipped_bit_anywhere_is_noticed(tmp_path: Path, share: float, bit: in
     with pytest.raises(SegkdError, match=r"last\.ckpt: .*(damaged|checksum)") as caught:
         load_checkpoint(path)
     assert "weights_only" not in str(caught.value) and "\n" not in str(caught.value)
+
+
+def write_as_385fdeb(path: Path, state: dict[str, Any]) -> None:
+    """As segkd wrote checkpoints before a checksum ended them."""
+    torch.save({"schema": 1, **state}, path)
+
+
+def test_a_checkpoint_of_an_earlier_segkd(tmp_path: Path) -> None:
+    path = tmp_path / "last.ckpt"
+    write_as_385fdeb(path, {"step": 3, "model": {"w": torch.arange(2000.0)}})
+    state = recover_checkpoint(path)
+    assert state["step"] == 3 and torch.equal(state["model"]["w"], torch.arange(2000.0))
+
+
+@pytest.mark.parametrize("share", [0.05, 0.25, 0.5, 0.75, 0.9])
+@pytest.mark.parametrize("harm", ["cut", "flip", "longer"])
+def test_a_damaged_checkpoint_of_an_earlier_segkd(tmp_path: Path, share: float, harm: str) -> None:
+    path = tmp_path / "last.ckpt"
+    write_as_385fdeb(path, {"step": 3, "model": {"w": torch.arange(2000.0)}})
+    content = bytearray(path.read_bytes())
+    place = int(share * len(content))
+    if harm == "flip":
+        # Of the tensor's values: bytes between the parts of an archive mean nothing.
+        place = content.index(np.arange(2000, dtype=np.float32).tobytes()) + int(share * 8000)
+        content[place] ^= 1
+    path.write_bytes({"cut": content[:place], "flip": content, "longer": content + b"x"}[harm])
+    with pytest.raises(SegkdError, match=r"last\.ckpt: cut off, damaged, or not a checkpoint of this segkd"):
+        load_checkpoint(path)
 
 
 @pytest.mark.parametrize("harm", ["cut", "flip", "lost"])

@@ -25,4 +25,8 @@ def test_names_of_no_format() -> None:
 
 def test_formats_have_names_of_their_own() -> None:
     names = [format_.name for format_ in FORMATS]
-    assert {name for name in names if names.count(name) > 1} == {"timm backbone", "torchvision backbone"}
+    assert {name for name in names if names.count(name) > 1} == {
+        "timm backbone",
+        "torchvision backbone",
+        "torchvision",
+    }
