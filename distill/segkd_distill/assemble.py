@@ -25,7 +25,7 @@ from segkd_distill.methods.compose import Composite, build_composite, weighted_m
 from segkd_distill.models.network import Network
 from segkd_distill.models.segmenter import Segmenter
 from segkd_distill.models.sources import absolute_model
-from segkd_distill.models.teachers import load_teacher
+from segkd_distill.models.teachers.teacher import load_teacher
 from segkd_distill.models.zoo import ModelConfig
 from segkd_distill.optim import Poly, build_optimizer, build_schedule
 from segkd_distill.recipe_parts import check_parts

@@ -14,7 +14,7 @@ from segkd.recipe import Recipe, load_recipe
 from segkd_distill.models.network import Network
 from segkd_distill.models.saved_model import WEIGHTS, load_run
 from segkd_distill.models.sources import is_foreign
-from segkd_distill.models.teachers import load_teacher
+from segkd_distill.models.teachers.teacher import load_teacher
 from segkd_distill.models.zoo import MODELS
 
 # A run that was trained here has it; one that was imported may not.

@@ -15,7 +15,7 @@ from segkd.recipe import Recipe
 from segkd_deploy.gates import check_limits
 from segkd_distill.device import choose_device
 from segkd_distill.models.network import Network
-from segkd_distill.models.teachers import load_teacher
+from segkd_distill.models.teachers.teacher import load_teacher
 from segkd_export.graph.camera_frame import CameraFrame, CameraOptions
 from segkd_export.graph.exporter_errors import refuse_large
 from segkd_export.graph.to_onnx import OPSET

@@ -17,7 +17,7 @@ from segkd_distill.models.checkpoints import load_tensors
 from segkd_distill.models.saved_model import load_run, save_model
 from segkd_distill.models.segmenter import Segmenter
 from segkd_distill.models.sources import open_model
-from segkd_distill.models.teachers import load_teacher
+from segkd_distill.models.teachers.teacher import load_teacher
 from segkd_distill.models.zoo import ModelConfig, build_model
 from tests.distill.commands.command_line import segkd, small
 from tests.distill.models.base import BaseModelTester, check_export, small_image

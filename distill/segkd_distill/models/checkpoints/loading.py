@@ -16,8 +16,8 @@ from segkd_distill.models.checkpoints.formats.base import Normalisation
 from segkd_distill.models.checkpoints.inspect import fitting_models
 from segkd_distill.models.checkpoints.reading import Checkpoint, read_checkpoint
 from segkd_distill.models.checkpoints.report import CLASSIFIER, LoadReport, compare, some
-from segkd_distill.models.class_map import plain_name
 from segkd_distill.models.network import Network
+from segkd_distill.models.teachers.class_map import plain_name
 
 # What begins a ResNet: the deep stem of V1c and of CIRKD, or the 7x7 convolution.
 STEM = re.compile(r"(stem|conv1|bn1)\.")

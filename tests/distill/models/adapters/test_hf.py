@@ -14,7 +14,7 @@ from segkd_distill.models.adapters import hf
 from segkd_distill.models.saved_model import load_run, save_model
 from segkd_distill.models.segmenter import IMAGENET_MEAN, IMAGENET_STD, Segmenter
 from segkd_distill.models.sources import open_foreign_teacher, open_model
-from segkd_distill.models.teachers import load_teacher
+from segkd_distill.models.teachers.teacher import load_teacher
 from segkd_distill.models.zoo import MODELS, ModelConfig, build_model
 from tests.distill.models.adapters.hugging_face import IMAGENET, SMALL, save_mobilenet, save_segformer
 from tests.distill.models.base import small_image

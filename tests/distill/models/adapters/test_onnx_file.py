@@ -9,7 +9,7 @@ import torch
 
 from segkd.errors import SegkdError
 from segkd_distill.models.sources import open_foreign_teacher, open_model
-from segkd_distill.models.teachers import load_teacher
+from segkd_distill.models.teachers.teacher import load_teacher
 from tests.distill.models.adapters.onnx_graphs import expected, write
 from tests.distill.models.base import small_image
 from tests.distill.models.test_teachers import labels

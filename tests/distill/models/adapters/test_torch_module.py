@@ -11,7 +11,7 @@ from torch import Tensor
 from segkd.errors import SegkdError
 from segkd_distill.models.segmenter import Segmenter
 from segkd_distill.models.sources import open_foreign_teacher, open_model
-from segkd_distill.models.teachers import load_teacher
+from segkd_distill.models.teachers.teacher import load_teacher
 from tests.distill.models.base import small_image
 from tests.distill.models.test_teachers import labels
 

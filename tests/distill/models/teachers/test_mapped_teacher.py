@@ -10,9 +10,9 @@ from torch import Tensor
 from segkd_distill.methods import METHODS
 from segkd_distill.methods.base import StepContext
 from segkd_distill.methods.compose import build_composite
-from segkd_distill.models.class_map import ClassMap, map_classes
-from segkd_distill.models.mapped_teacher import MappedTeacher
 from segkd_distill.models.network import Network
+from segkd_distill.models.teachers.class_map import ClassMap, map_classes
+from segkd_distill.models.teachers.mapped_teacher import MappedTeacher
 from segkd_distill.models.zoo import build_model
 from tests.distill.models.base import small_image
 

@@ -8,9 +8,9 @@ import torch
 from segkd.data.base import LabelSpace
 from segkd.errors import SegkdError
 from segkd_distill.models.checkpoints import save_tensors
-from segkd_distill.models.mapped_teacher import MappedTeacher
 from segkd_distill.models.saved_model import save_model
-from segkd_distill.models.teachers import load_teacher
+from segkd_distill.models.teachers.mapped_teacher import MappedTeacher
+from segkd_distill.models.teachers.teacher import load_teacher
 from segkd_distill.models.zoo import MODELS, build_model
 from tests.distill.models.base import small_image
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from segkd.errors import SegkdError
-from segkd_distill.models.class_map import ClassMap, map_classes
+from segkd_distill.models.teachers.class_map import ClassMap, map_classes
 
 DATA = ("road", "sky", "car")
 

@@ -8,9 +8,9 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from segkd_distill.models.class_map import ClassMap
 from segkd_distill.models.network import Network
 from segkd_distill.models.output import SegOutput, TapInfo
+from segkd_distill.models.teachers.class_map import ClassMap
 
 
 class MappedTeacher(Network):
