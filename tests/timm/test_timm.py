@@ -21,7 +21,7 @@ from segkd_distill.models.teachers.teacher import load_teacher
 from segkd_distill.models.zoo import ModelConfig, build_model
 from tests.distill.commands.command_line import segkd, small
 from tests.distill.models.base import BaseModelTester, check_export, small_image
-from tests.distill.models.test_teachers import labels
+from tests.distill.models.teachers.test_teacher import labels
 
 MOBILE = "timm:mobilenetv3_small_050+deeplabv3plus"
 

@@ -18,7 +18,7 @@ from segkd_distill.models.teachers.teacher import load_teacher
 from segkd_distill.models.zoo import MODELS, ModelConfig, build_model
 from tests.distill.models.adapters.hugging_face import IMAGENET, SMALL, save_mobilenet, save_segformer
 from tests.distill.models.base import small_image
-from tests.distill.models.test_teachers import labels
+from tests.distill.models.teachers.test_teacher import labels
 
 NAMES = ("road", "sky", "car", "tree", "pole")
 

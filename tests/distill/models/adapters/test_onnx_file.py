@@ -12,7 +12,7 @@ from segkd_distill.models.sources import open_foreign_teacher, open_model
 from segkd_distill.models.teachers.teacher import load_teacher
 from tests.distill.models.adapters.onnx_graphs import expected, write
 from tests.distill.models.base import small_image
-from tests.distill.models.test_teachers import labels
+from tests.distill.models.teachers.test_teacher import labels
 
 IMAGE = torch.cat([small_image(), small_image().flip(0)[:1]])  # three images
 CLOSE = {"rtol": 1e-4, "atol": 1e-4}

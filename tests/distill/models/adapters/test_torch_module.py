@@ -13,7 +13,7 @@ from segkd_distill.models.segmenter import Segmenter
 from segkd_distill.models.sources import open_foreign_teacher, open_model
 from segkd_distill.models.teachers.teacher import load_teacher
 from tests.distill.models.base import small_image
-from tests.distill.models.test_teachers import labels
+from tests.distill.models.teachers.test_teacher import labels
 
 SOURCE = '''
 import torch
