@@ -12,11 +12,11 @@ from segkd.errors import SegkdError
 from segkd.files import read_json, sha256_file, write_json
 from segkd.files.damage import COMPLETE_ADVICE, describe_damage
 from segkd.files.small_files import listed, one_line
+from segkd.folders import ArtifactFiles
 
 SCHEMA = 1
 # What a variant's ``precision`` may be, the most exact one first.
 PRECISIONS = ("fp32", "fp16", "int8")
-FILE_NAME = "manifest.json"
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
@@ -255,7 +255,7 @@ def hash_files(folder: Path, names: list[str]) -> dict[str, str]:
 
 def write_manifest(folder: Path, manifest: Manifest) -> Path:
     """Write ``manifest.json`` in one step; call it last, when every file it names is in place."""
-    path = folder / FILE_NAME
+    path = folder / ArtifactFiles.MANIFEST
     write_json(path, manifest.model_dump(mode="json", by_alias=True))
     return path
 
@@ -266,9 +266,11 @@ def load_manifest(folder: Path) -> Manifest:
     Raises:
         SegkdError: if it is missing, not JSON, of another schema, or lacks something.
     """
-    path = folder / FILE_NAME
+    path = folder / ArtifactFiles.MANIFEST
     if not path.is_file():
-        raise SegkdError(f"{folder} is no artifact folder: it has no {FILE_NAME}; `segkd export` makes one")
+        raise SegkdError(
+            f"{folder} is no artifact folder: it has no {ArtifactFiles.MANIFEST}; `segkd export` makes one"
+        )
     try:
         return Manifest.model_validate(read_json(path))
     except ValidationError as error:

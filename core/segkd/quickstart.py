@@ -14,6 +14,7 @@ import click
 
 from segkd.errors import GateFailed, SegkdError
 from segkd.files.small_files import read_json, read_text
+from segkd.folders import ArtifactFiles, RunFiles
 
 MARKER = ".segkd-quickstart"
 LABELLED_FRAMES = 20
@@ -144,15 +145,15 @@ def _prepare(out: Path) -> None:
 def _summarise(out: Path, runs: dict[str, Path], artifact: Path, bundle: Path, chain: Chain) -> dict[str, Any]:
     summary: dict[str, Any] = {}
     for name, run in runs.items():
-        record = read_json(run / "run.json")
+        record = read_json(run / RunFiles.RECORD)
         summary[name] = {
             "miou": record["eval"]["miou"],
             "seconds": record["seconds"]["train"],
             "params": record["params"],
             "run": str(run.resolve()),
         }
-    parity = read_json(artifact / "parity.json")
-    bench = read_json(artifact / "bench.json")
+    parity = read_json(artifact / ArtifactFiles.PARITY)
+    bench = read_json(artifact / ArtifactFiles.BENCH)
     latency = bench["latency_ms"]
     summary["parity"] = {"agreement": parity["agreement"], "passed": parity["passed"], "file": "artifact/parity.json"}
     summary["bench"] = {"p50_ms": latency["p50"], "p99_ms": latency["p99"], "file": "artifact/bench.json"}

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from segkd.errors import GateFailed, SegkdError
 from segkd.files import read_json, sha256_file
 from segkd.files.small_files import one_line, open_regular
-from segkd.manifest import FILE_NAME, PRECISIONS, Manifest, load_manifest, verify_files
+from segkd.folders import ArtifactFiles
+from segkd.manifest import PRECISIONS, Manifest, load_manifest, verify_files
 from segkd.manifest import Reference as RecordedReference
 from segkd_deploy.onnx_file.agreement import require_agreement
 from segkd_deploy.runners.base import RunnerSpec
@@ -207,4 +208,4 @@ def open_artifact(folder: Path, *, graphs: bool = True) -> Artifact:
         raise GateFailed(str(error)) from error
     if graphs:
         require_agreement(folder, manifest)
-    return Artifact(folder, manifest, sha256_file(folder / FILE_NAME))
+    return Artifact(folder, manifest, sha256_file(folder / ArtifactFiles.MANIFEST))

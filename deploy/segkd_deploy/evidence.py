@@ -10,10 +10,10 @@ from typing import Any
 from segkd.errors import SegkdError
 from segkd.files import read_json, write_json
 from segkd.files.written_files import Bench, Parity, Part, check_content, require_key
+from segkd.folders import ArtifactFiles
 from segkd_deploy.artifact import Artifact
 
 SCHEMA = 1
-PARITY_FILE = "parity.json"
 # What gates and model card read; everything else may be missing.
 PARITY_NEEDS = ("artifact", "created", "host.model?")
 VARIANT_NEEDS = (
@@ -32,7 +32,7 @@ _WIDENING = ("CPUExecutionProvider", "OpenVINOExecutionProvider")
 def bench_path(artifact: Artifact, variant: str) -> Path:
     """Where the measurement of a variant lies: ``bench.json`` for the artifact's first, else ``bench.VARIANT.json``."""
     first = next(iter(artifact.manifest.variants))
-    return artifact.folder / ("bench.json" if variant == first else f"bench.{variant}.json")
+    return artifact.folder / (ArtifactFiles.BENCH if variant == first else f"bench.{variant}.json")
 
 
 def widened(runtime: Mapping[str, Any]) -> bool:
@@ -78,7 +78,7 @@ def load_evidence(artifact: Artifact, variants: Sequence[str]) -> Evidence:
         SegkdError: if a file is missing or incomplete, or speaks of other bytes than the artifact holds now; says
             which command makes it.
     """
-    parity_path = artifact.folder / PARITY_FILE
+    parity_path = artifact.folder / ArtifactFiles.PARITY
     parity = _read(parity_path, f"segkd validate {artifact.folder}", Parity, PARITY_NEEDS)
     benches = {}
     for variant in variants:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from segkd.data.base import IGNORE
+from segkd.folders import RunFiles
 from segkd.recipe import Recipe, load_recipe
 from segkd_distill.assemble import Assembly, assemble, resolve_recipe
 from segkd_distill.data.blur import blur, draw_blur
@@ -30,7 +31,6 @@ from segkd_distill.run.lock import owned
 from segkd_distill.run.metrics_log import MetricsLog
 from segkd_distill.run.progress import ProgressReport
 from segkd_distill.run.run_folder import (
-    RECIPE,
     Position,
     begin_run,
     check_folder,
@@ -78,8 +78,8 @@ def fit(
             or the loss is not finite.
         Interrupted: after SIGINT or SIGTERM, once the run is saved.
     """
-    if resume and (run / RECIPE).exists():
-        recipe = as_begun(follow_moved_data(recipe, load_recipe(run / RECIPE)), run)
+    if resume and (run / RunFiles.RECIPE).exists():
+        recipe = as_begun(follow_moved_data(recipe, load_recipe(run / RunFiles.RECIPE)), run)
     recipe = resolve_recipe(recipe)
     validation_rules(recipe)  # what is wrong in them stops the run here
     if resume:

@@ -17,7 +17,7 @@ import segkd
 from segkd.errors import SegkdError, import_extra
 from segkd.files import write_json
 from segkd.files.destinations import require_writable_folder
-from segkd.manifest import FILE_NAME as MANIFEST_FILE
+from segkd.folders import ArtifactFiles
 from segkd.manifest import (
     Input,
     Labels,
@@ -144,7 +144,7 @@ def _build(folder: Path, request: ExportRequest, sources: Sources, say: Callable
     teacher_labels = None
     if sources.teacher is not None:
         teacher_labels = predict(sources.teacher, images, sources.device, sources.camera).labels
-    names = write_reference(folder / "reference", sources.frames, student, teacher_labels)
+    names = write_reference(folder / ArtifactFiles.REFERENCE, sources.frames, student, teacher_labels)
     manifest = _manifest(folder, request, sources, written, quantised, names)
     write_manifest(folder, manifest)
     return ExportResult(folder, manifest, written, quantised)
@@ -221,7 +221,7 @@ def _check_target(out: Path, overwrite: bool) -> None:
         return
     if not overwrite:
         raise SegkdError(f"{out} is already there; name another --out, or replace it with --overwrite")
-    if not (out / MANIFEST_FILE).is_file():
+    if not (out / ArtifactFiles.MANIFEST).is_file():
         raise SegkdError(f"{out} is no artifact folder, so --overwrite does not touch it; name another --out")
 
 

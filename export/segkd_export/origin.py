@@ -10,15 +10,15 @@ from typing import Any
 from segkd.data.base import LabelSpace
 from segkd.errors import SegkdError
 from segkd.files import sha256_file
+from segkd.folders import RunFiles
 from segkd.recipe import Recipe, load_recipe
 from segkd_distill.models.network import Network
-from segkd_distill.models.saved_model import WEIGHTS, load_run
+from segkd_distill.models.saved_model import load_run
 from segkd_distill.models.sources import is_foreign
 from segkd_distill.models.teachers.teacher import load_teacher
 from segkd_distill.models.zoo import MODELS
 
 # A run that was trained here has it; one that was imported may not.
-RECIPE = "recipe.yaml"
 
 
 @dataclass(frozen=True)
@@ -56,14 +56,14 @@ def open_run(folder: Path) -> Origin:
         SegkdError: if it is no run folder or lacks something.
     """
     run = load_run(folder)
-    recipe = load_recipe(folder / RECIPE) if (folder / RECIPE).is_file() else Recipe()
+    recipe = load_recipe(folder / RunFiles.RECIPE) if (folder / RunFiles.RECIPE).is_file() else Recipe()
     return Origin(
         network=run.model,
         label_space=run.label_space,
         imgsz=run.imgsz,
         name=run.folder.resolve().name,
         model=run.config.to_dict(),
-        weights_sha256=sha256_file(run.folder / WEIGHTS),
+        weights_sha256=sha256_file(run.folder / RunFiles.WEIGHTS),
         recipe=recipe,
     )
 

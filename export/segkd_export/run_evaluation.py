@@ -6,10 +6,9 @@ import math
 from pathlib import Path
 
 from segkd.files.small_files import read_json
+from segkd.folders import RunFiles
 from segkd.manifest import Evaluation
 from segkd.recipe import Recipe
-
-RECORD = "run.json"
 
 
 def run_evaluation(run: Path, recipe: Recipe) -> Evaluation | None:
@@ -19,9 +18,9 @@ def run_evaluation(run: Path, recipe: Recipe) -> Evaluation | None:
         run: a run folder.
         recipe: the run's.
     """
-    if not (run / RECORD).is_file():
+    if not (run / RunFiles.RECORD).is_file():
         return None
-    record = read_json(run / RECORD)
+    record = read_json(run / RunFiles.RECORD)
     try:
         miou, fingerprint = float(record["eval"]["miou"]), str(record["data"]["fingerprints"]["val"])
     except (KeyError, TypeError, ValueError):

@@ -11,9 +11,10 @@ import numpy as np
 import torch
 
 from segkd.data.base import open_dataset
+from segkd.folders import RunFiles
 from segkd.recipe import Recipe, parse_recipe
 from segkd_distill.models.checkpoints import load_tensors
-from segkd_distill.models.saved_model import WEIGHTS, save_model
+from segkd_distill.models.saved_model import save_model
 from segkd_distill.models.zoo import MODELS, build_model
 
 STUDENT = "quickstart-mv2"
@@ -48,7 +49,7 @@ def losses(run: Path) -> list[tuple[int, str, dict[str, float]]]:
 
 def weights(run: Path) -> dict[str, torch.Tensor]:
     """The tensors of ``student.safetensors``."""
-    return load_tensors(run / WEIGHTS)
+    return load_tensors(run / RunFiles.WEIGHTS)
 
 
 def same(a: Any, b: Any) -> bool:

@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from segkd.files import sha256_file
-from segkd.manifest import FILE_NAME, hash_files, load_manifest, write_manifest
+from segkd.folders import ArtifactFiles
+from segkd.manifest import hash_files, load_manifest, write_manifest
 from segkd_distill.models.network import Network
 from segkd_export.graph.camera_frame import CameraFrame
 from segkd_export.graph.graph import OUTPUTS, DeployGraph, deployable
@@ -194,7 +195,7 @@ def put_into(clean: Path, folder: Path, variant: str, model: Any, twin: Any = No
     graph = folder / f"model.{variant}.onnx"
     record = manifest.variant(variant).model_copy(update={"sha256": sha256_file(graph), "bytes": graph.stat().st_size})
     files = hash_files(folder, list(manifest.files))
-    (folder / FILE_NAME).unlink()
+    (folder / ArtifactFiles.MANIFEST).unlink()
     variants = {**manifest.variants, variant: record}
     write_manifest(folder, manifest.model_copy(update={"variants": variants, "files": files}))
     return folder

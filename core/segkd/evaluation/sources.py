@@ -10,7 +10,7 @@ from segkd.data.base import LabelSpace
 from segkd.errors import SegkdError
 from segkd.evaluation.predictor import Inference, Predictor
 from segkd.files.written_files import ModelCard, read_checked
-from segkd.manifest import FILE_NAME as MANIFEST
+from segkd.folders import ArtifactFiles, RunFiles, is_artifact, is_run
 from segkd.recipe import load_recipe
 from segkd.recipe.names import FOREIGN_MODELS
 
@@ -21,7 +21,6 @@ EVAL_SOURCES: dict[str, str] = {
     "network": "segkd_distill.inference.eval_source:open_network",
     "artifact": "segkd_deploy.eval_source:open_graph",
 }
-_RUN_CARD, _RECIPE = "model.json", "recipe.yaml"
 
 
 @dataclass(frozen=True)
@@ -58,12 +57,15 @@ def kind_of(source: str, model: str | None = None) -> str:
     if source.startswith(FOREIGN_MODELS) or source.endswith(".onnx"):
         return "network"
     path = Path(source).expanduser()
-    if (path / MANIFEST).is_file():
+    if is_artifact(path):
         return "artifact"
-    if (path / _RUN_CARD).is_file():
+    if is_run(path):
         return "run"
     if path.is_dir():
-        raise SegkdError(f"{path} is no run folder and no artifact folder: it has neither {_RUN_CARD} nor {MANIFEST}")
+        raise SegkdError(
+            f"{path} is no run folder and no artifact folder: "
+            f"it has neither {RunFiles.CARD} nor {ArtifactFiles.MANIFEST}"
+        )
     if not path.is_file() and model is None:
         raise SegkdError(f"{path} is no run folder: there is nothing of this name; give a run, an artifact or a file")
     if model is None:
@@ -77,9 +79,9 @@ def default_data(source: str) -> str:
     Raises:
         SegkdError: if it names none.
     """
-    recipe = Path(source).expanduser() / _RECIPE
+    recipe = Path(source).expanduser() / RunFiles.RECIPE
     if not recipe.is_file():
-        raise SegkdError(f"{source} has no {_RECIPE} that names its validation data: give --data NAME:PATH")
+        raise SegkdError(f"{source} has no {RunFiles.RECIPE} that names its validation data: give --data NAME:PATH")
     spec = load_recipe(recipe).data.val
     if spec is None:
         raise SegkdError(f"{recipe} names no validation data: give --data NAME:PATH")
@@ -92,7 +94,7 @@ def default_crop(source: str) -> tuple[int, int]:
     Raises:
         SegkdError: if the source is no run.
     """
-    card = Path(source).expanduser() / _RUN_CARD
+    card = Path(source).expanduser() / RunFiles.CARD
     if not card.is_file():
         raise SegkdError("--mode slide needs the size of its window: give --crop HxW")
     height_px, width_px = read_checked(card, ModelCard, "give --crop HxW", ("imgsz",))["imgsz"]

@@ -15,12 +15,13 @@ from segkd.data.base import LabelSpace
 from segkd.errors import SegkdError
 from segkd.files import read_object
 from segkd.files.written_files import Bench, Parity, Part, ReleaseRecord, read_checked
+from segkd.folders import ArtifactFiles, is_artifact, is_run
 from segkd.report.content import RGB, Headline, Panel, PictureRow, Pictures, ReportData, Step
 from segkd.report.evidence_files import latency, parity_gates, parity_rows, release_gates
 from segkd.report.published_numbers import published_tables
-from segkd.report.run_files import RunFiles, charts, class_table, headline, is_run_folder, read_run_files
+from segkd.report.run_files import RunContent, charts, class_table, headline, read_run_files
 
-SUMMARY, MANIFEST, PARITY, BENCH = "summary.json", "manifest.json", "parity.json", "bench.json"
+SUMMARY = "summary.json"
 MAX_REFERENCE_ROWS = 6
 EVIDENCE: dict[str, type[Part]] = {"parity": Parity, "bench": Bench, "release": ReleaseRecord}
 
@@ -41,20 +42,20 @@ def collect_report(folder: Path) -> ReportData:
     """
     if (folder / SUMMARY).is_file():
         return _from_summary(folder, read_object(folder / SUMMARY))
-    if (folder / MANIFEST).is_file():
+    if is_artifact(folder):
         return _from_artifact(folder)
-    if is_run_folder(folder):
+    if is_run(folder):
         return _from_runs(folder, [read_run_files(folder)])
-    runs = [read_run_files(path) for path in sorted(folder.iterdir()) if path.is_dir() and is_run_folder(path)]
+    runs = [read_run_files(path) for path in sorted(folder.iterdir()) if path.is_dir() and is_run(path)]
     if not runs:
         raise SegkdError(
-            f"{folder}: nothing to report: expected {SUMMARY}, {MANIFEST}, a run's run.json or metrics.jsonl, "
-            "or run folders in it"
+            f"{folder}: nothing to report: expected {SUMMARY}, {ArtifactFiles.MANIFEST}, "
+            "a run's run.json or metrics.jsonl, or run folders in it"
         )
     return _from_runs(folder, runs)
 
 
-def _from_runs(folder: Path, runs: list[RunFiles]) -> ReportData:
+def _from_runs(folder: Path, runs: list[RunContent]) -> ReportData:
     return ReportData(
         title=f"Run {runs[0].name}" if len(runs) == 1 else f"{len(runs)} runs in {folder.resolve().name}",
         subtitle=_subtitle(),
@@ -87,12 +88,14 @@ def _from_artifact(folder: Path) -> ReportData:
         for index in _spread(frames, MAX_REFERENCE_ROWS)
     ]
     parity = (
-        read_checked(folder / PARITY, Parity, "make it again with `segkd validate`")
-        if (folder / PARITY).is_file()
+        read_checked(folder / ArtifactFiles.PARITY, Parity, "make it again with `segkd validate`")
+        if (folder / ArtifactFiles.PARITY).is_file()
         else {}
     )
     bench = (
-        read_checked(folder / BENCH, Bench, "make it again with `segkd bench`") if (folder / BENCH).is_file() else {}
+        read_checked(folder / ArtifactFiles.BENCH, Bench, "make it again with `segkd bench`")
+        if (folder / ArtifactFiles.BENCH).is_file()
+        else {}
     )
     return ReportData(
         title=f"Artifact {folder.resolve().name}",

@@ -6,25 +6,25 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from segkd.report.content import Published, PublishedRow
-from segkd.report.run_files import RunFiles
+from segkd.report.run_files import RunContent
 
 STUDENT = "student"
 
 
-def published_tables(runs: Sequence[RunFiles]) -> list[Published]:
+def published_tables(runs: Sequence[RunContent]) -> list[Published]:
     """One table per experiment that a run's ``run.json`` names.
 
     A run stands beside the row of its method, a run of several methods beside none; one without a method is the
     ``teacher`` or the ``student``, whichever its network is.
     """
-    by_experiment: dict[str, list[RunFiles]] = {}
+    by_experiment: dict[str, list[RunContent]] = {}
     for run in runs:
         if run.record.get("published"):
             by_experiment.setdefault(run.record["published"]["experiment"], []).append(run)
     return [_table(group) for group in by_experiment.values()]
 
 
-def _table(runs: Sequence[RunFiles]) -> Published:
+def _table(runs: Sequence[RunContent]) -> Published:
     numbers: Mapping[str, Any] = runs[0].record["published"]
     named = {role: numbers[role] for role in ("teacher", STUDENT)} | numbers["methods"] | numbers["others"]
     rows = []
@@ -35,7 +35,7 @@ def _table(runs: Sequence[RunFiles]) -> Published:
     return Published(numbers["title"], f"{numbers['dataset']} {numbers['split']}; {numbers['protocol']}", rows)
 
 
-def _row_of(run: RunFiles, numbers: Mapping[str, Any]) -> str | None:
+def _row_of(run: RunContent, numbers: Mapping[str, Any]) -> str | None:
     """The row that a run repeats, None for another network, several methods or no evaluation."""
     record = run.record
     if (record.get("eval") or {}).get("miou") is None:

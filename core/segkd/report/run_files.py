@@ -10,13 +10,12 @@ from segkd.data.base import LabelSpace
 from segkd.errors import SegkdError
 from segkd.files.small_files import JSON_BYTES, one_line, parse_json, read_text
 from segkd.files.written_files import ModelCard, RunRecord, read_checked
+from segkd.folders import RunFiles, is_run
 from segkd.report.content import Chart, ClassTable, Headline, Series
-
-METRICS, RECORD, CARD = "metrics.jsonl", "run.json", "model.json"
 
 
 @dataclass(frozen=True)
-class RunFiles:
+class RunContent:
     """What a run folder tells.
 
     Attributes:
@@ -32,12 +31,7 @@ class RunFiles:
     labels: LabelSpace | None
 
 
-def is_run_folder(folder: Path) -> bool:
-    """Whether a folder holds files of a training."""
-    return (folder / METRICS).is_file() or (folder / RECORD).is_file()
-
-
-def read_run_files(folder: Path, name: str | None = None) -> RunFiles:
+def read_run_files(folder: Path, name: str | None = None) -> RunContent:
     """Read the files of a run that are there.
 
     Args:
@@ -47,17 +41,27 @@ def read_run_files(folder: Path, name: str | None = None) -> RunFiles:
     Raises:
         SegkdError: if it is no run folder, or one of its files is damaged.
     """
-    if not is_run_folder(folder):
-        raise SegkdError(f"{folder} is no run folder: it has neither {RECORD} nor {METRICS}")
-    record = read_checked(folder / RECORD, RunRecord, "train the run again") if (folder / RECORD).is_file() else {}
-    metrics = read_metrics(folder / METRICS) if (folder / METRICS).is_file() else []
+    if not is_run(folder):
+        raise SegkdError(
+            f"{folder} is no run folder: it has no {RunFiles.RECORD}, {RunFiles.METRICS} or {RunFiles.CARD}"
+        )
+    record = (
+        read_checked(folder / RunFiles.RECORD, RunRecord, "train the run again")
+        if (folder / RunFiles.RECORD).is_file()
+        else {}
+    )
+    metrics = read_metrics(folder / RunFiles.METRICS) if (folder / RunFiles.METRICS).is_file() else []
     labels = None
-    if (folder / CARD).is_file():
+    if (folder / RunFiles.CARD).is_file():
         try:
-            labels = LabelSpace.from_dict(read_checked(folder / CARD, ModelCard, "train the run again")["label_space"])
+            labels = LabelSpace.from_dict(
+                read_checked(folder / RunFiles.CARD, ModelCard, "train the run again")["label_space"]
+            )
         except (KeyError, TypeError, ValueError) as error:
-            raise SegkdError(f"{folder / CARD}: no valid label space ({error!r}); train the run again") from error
-    return RunFiles(name or folder.resolve().name, record, metrics, labels)
+            raise SegkdError(
+                f"{folder / RunFiles.CARD}: no valid label space ({error!r}); train the run again"
+            ) from error
+    return RunContent(name or folder.resolve().name, record, metrics, labels)
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
@@ -82,7 +86,7 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
     return lines
 
 
-def headline(run: RunFiles) -> Headline:
+def headline(run: RunContent) -> Headline:
     """Quality, size and training time; the last validation's mIoU if the run was not evaluated."""
     evaluated = (run.record.get("eval") or {}).get("miou")
     curve = _curve(run, "eval", "miou")
@@ -92,7 +96,7 @@ def headline(run: RunFiles) -> Headline:
     return Headline(run.name, miou, run.record.get("params"), training)
 
 
-def class_table(runs: list[RunFiles], baseline: str | None) -> ClassTable | None:
+def class_table(runs: list[RunContent], baseline: str | None) -> ClassTable | None:
     """IoU per class of the runs that were evaluated.
 
     Raises:
@@ -112,7 +116,7 @@ def class_table(runs: list[RunFiles], baseline: str | None) -> ClassTable | None
     return ClassTable(names, runs_iou, baseline if baseline in runs_iou else None)
 
 
-def charts(runs: list[RunFiles]) -> list[Chart]:
+def charts(runs: list[RunContent]) -> list[Chart]:
     """Validation mIoU and training loss of all runs, then the terms of each loss that has several."""
     validation = [Series(run.name, [(x, 100 * y) for x, y in _curve(run, "eval", "miou")]) for run in runs]
     losses = [Series(run.name, _total_loss(run)) for run in runs]
@@ -128,7 +132,7 @@ def charts(runs: list[RunFiles]) -> list[Chart]:
     return [chart for chart in result if any(series.points for series in chart.series)]
 
 
-def _curve(run: RunFiles, event: str, key: str) -> list[tuple[float, float]]:
+def _curve(run: RunContent, event: str, key: str) -> list[tuple[float, float]]:
     return [
         (entry["step"], float(entry[key]))
         for entry in run.metrics
@@ -136,7 +140,7 @@ def _curve(run: RunFiles, event: str, key: str) -> list[tuple[float, float]]:
     ]
 
 
-def _term_names(run: RunFiles) -> list[str]:
+def _term_names(run: RunContent) -> list[str]:
     """Terms are named ``part/term``, as in ``task/ce``."""
     names: dict[str, None] = {}
     for entry in run.metrics:
@@ -145,7 +149,7 @@ def _term_names(run: RunFiles) -> list[str]:
     return list(names)
 
 
-def _total_loss(run: RunFiles) -> list[tuple[float, float]]:
+def _total_loss(run: RunContent) -> list[tuple[float, float]]:
     total = _curve(run, "train", "loss")
     if total:
         return total

@@ -75,9 +75,9 @@ def predict(
 
 def _check_artifact(folder: Path) -> None:
     from segkd.errors import SegkdError
-    from segkd.report.run_files import is_run_folder
+    from segkd.folders import is_run
 
-    if folder.is_dir() and not (folder / "manifest.json").is_file() and is_run_folder(folder):
+    if is_run(folder):
         raise SegkdError(f"{folder} is a run, not an artifact: `segkd export {folder} --out ARTIFACT` makes one")
 
 

@@ -65,10 +65,11 @@ def validate(
     from segkd.data import open_dataset
     from segkd.errors import GateFailed
     from segkd.files.destinations import require_writable_file
+    from segkd.folders import ArtifactFiles
     from segkd.options import print_json
     from segkd.recipe import load_recipe
     from segkd_deploy.artifact import open_artifact
-    from segkd_deploy.evidence import PARITY_FILE, write_evidence
+    from segkd_deploy.evidence import write_evidence
     from segkd_deploy.gates import parse_gates
     from segkd_deploy.parity import Plan, validate_artifact
     from segkd_deploy.parity.earlier import read_earlier, with_earlier
@@ -79,7 +80,7 @@ def validate(
     wanted = {} if recipe is None else load_recipe(recipe).gates or {}
     limits = wanted | parse_gates(gates)
     opened = open_artifact(artifact)
-    path = artifact / PARITY_FILE if out is None else out
+    path = artifact / ArtifactFiles.PARITY if out is None else out
     require_writable_file(path)
     earlier = read_earlier(path)
     plan = Plan(

@@ -10,11 +10,11 @@ from typing import Any
 
 from segkd.errors import SegkdError
 from segkd.files.written_files import Parity, read_checked
+from segkd.folders import ArtifactFiles
 from segkd_deploy.artifact import Artifact, open_artifact
 from segkd_deploy.compare.entry import Accuracy, Condition, Entry, Measured
 from segkd_deploy.compare.run_entry import run_entry
 from segkd_deploy.compare.sources import Source, bench_files, find_sources, read_bench
-from segkd_deploy.evidence import PARITY_FILE
 
 # Keys of a measurement's method that a reader of the table must see.
 _MODES = {"cuda_graph": "CUDA graph", "zero_copy": "zero copy"}
@@ -111,7 +111,7 @@ def _with_accuracy(entry: Entry, variant: str, artifact: Artifact | None, parity
         now = (artifact.manifest_sha256, artifact.manifest.variants[variant].sha256)
         if (seen, part.get("sha256")) != now:
             problems.append(
-                f"{folder / PARITY_FILE} speaks of another export than {artifact.folder} holds; run "
+                f"{folder / ArtifactFiles.PARITY} speaks of another export than {artifact.folder} holds; run "
                 f"`segkd validate {artifact.folder}`"
             )
     failed = [str(gate.get("name")) for gate in part.get("gates") or [] if not gate.get("passed")]
@@ -213,7 +213,7 @@ def _variant_of(bench: dict[str, Any]) -> str:
 
 
 def _read_parity(folder: Path) -> dict[str, Any] | None:
-    path = folder / PARITY_FILE
+    path = folder / ArtifactFiles.PARITY
     if not path.is_file():
         return None
     return read_checked(path, Parity, "make it again with `segkd validate`", ("variants",))

@@ -7,10 +7,9 @@ from typing import Any
 
 from segkd.files.written_files import ModelCard, RunRecord, read_checked
 from segkd.files.yaml_lines import read_yaml_file
-from segkd.report.run_files import CARD, METRICS, RECORD, read_metrics
+from segkd.folders import RunFiles
+from segkd.report.run_files import read_metrics
 from segkd_deploy.compare.entry import Accuracy, Entry
-
-RECIPE, WEIGHTS = "recipe.yaml", "student.safetensors"
 
 
 def run_entry(folder: Path, label: str) -> Entry:
@@ -19,9 +18,17 @@ def run_entry(folder: Path, label: str) -> Entry:
     Raises:
         SegkdError: if one of its files is damaged.
     """
-    record = read_checked(folder / RECORD, RunRecord, "train the run again") if (folder / RECORD).is_file() else {}
-    card = read_checked(folder / CARD, ModelCard, "train the run again") if (folder / CARD).is_file() else {}
-    weights = folder / WEIGHTS
+    record = (
+        read_checked(folder / RunFiles.RECORD, RunRecord, "train the run again")
+        if (folder / RunFiles.RECORD).is_file()
+        else {}
+    )
+    card = (
+        read_checked(folder / RunFiles.CARD, ModelCard, "train the run again")
+        if (folder / RunFiles.CARD).is_file()
+        else {}
+    )
+    weights = folder / RunFiles.WEIGHTS
     size = card.get("imgsz")
     names = (card.get("label_space") or {}).get("names")
     skipped = (record.get("skipped") or {}).get("samples")
@@ -41,13 +48,13 @@ def run_entry(folder: Path, label: str) -> Entry:
 
 def _problems(folder: Path, record: dict[str, Any]) -> list[str]:
     if not record:
-        return [f"{folder} has no {RECORD}: the run has not ended; go on with --resume"]
+        return [f"{folder} has no {RunFiles.RECORD}: the run has not ended; go on with --resume"]
     if record.get("finished") is False:
-        return [f"{folder / RECORD} says that the run has not finished; go on with --resume"]
+        return [f"{folder / RunFiles.RECORD} says that the run has not finished; go on with --resume"]
     if (record.get("eval") or {}).get("miou") is None:
-        return [f"{folder / RECORD} holds no evaluation"]
+        return [f"{folder / RunFiles.RECORD} holds no evaluation"]
     fingerprints = (record.get("data") or {}).get("fingerprints") or {}
-    return [] if fingerprints.get("val") else [f"{folder / RECORD} does not say which data were scored"]
+    return [] if fingerprints.get("val") else [f"{folder / RunFiles.RECORD} does not say which data were scored"]
 
 
 def _accuracy(folder: Path, record: dict[str, Any]) -> Accuracy | None:
@@ -62,16 +69,16 @@ def _accuracy(folder: Path, record: dict[str, Any]) -> Accuracy | None:
 
 
 def _last_validation(folder: Path) -> float | None:
-    lines = read_metrics(folder / METRICS) if (folder / METRICS).is_file() else []
+    lines = read_metrics(folder / RunFiles.METRICS) if (folder / RunFiles.METRICS).is_file() else []
     values = [line["miou"] for line in lines if line.get("event") == "eval" and isinstance(line.get("miou"), float)]
     return values[-1] if values else None
 
 
 def _protocol(folder: Path) -> str | None:
     """The rules of the run's validation, from its recipe."""
-    if not (folder / RECIPE).is_file():
+    if not (folder / RunFiles.RECIPE).is_file():
         return None
-    recipe, _ = read_yaml_file(folder / RECIPE)
+    recipe, _ = read_yaml_file(folder / RunFiles.RECIPE)
     rules = recipe.get("eval") if isinstance(recipe, dict) else None
     if not isinstance(rules, dict):
         return None

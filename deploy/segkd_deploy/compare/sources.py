@@ -10,14 +10,9 @@ from typing import Any, Literal
 from segkd.errors import SegkdError
 from segkd.files import read_json, read_object
 from segkd.files.written_files import Bench, check_content
-from segkd.manifest import FILE_NAME as MANIFEST
-from segkd.report.run_files import is_run_folder
-from segkd_deploy.evidence import PARITY_FILE
+from segkd.folders import ArtifactFiles, is_artifact, is_run
 
 REPORT_FILE = "report.json"
-_BENCH_GLOB = "bench*.json"
-# Files that a run has before it has logged anything.
-_RUN_FILES = ("last.ckpt", "student.safetensors")
 
 
 @dataclass(frozen=True)
@@ -53,7 +48,9 @@ def find_sources(paths: Sequence[Path]) -> list[Source]:
 
 def bench_files(path: Path) -> list[Path]:
     """The measurements in a folder, or the file itself."""
-    return [path] if path.is_file() else [file for file in sorted(path.glob(_BENCH_GLOB)) if read_bench(file)]
+    return (
+        [path] if path.is_file() else [file for file in sorted(path.glob(ArtifactFiles.BENCH_GLOB)) if read_bench(file)]
+    )
 
 
 def read_bench(path: Path) -> dict[str, Any] | None:
@@ -101,18 +98,18 @@ def _sources_of(path: Path) -> list[tuple[Path, Literal["run", "artifact", "resu
     known = [(folder, kind, artifact) for folder, kind in inside if kind is not None]
     if not known:
         raise SegkdError(
-            f"{path}: nothing to compare: expected a run, an artifact ({MANIFEST}), {PARITY_FILE} or bench.json, or "
-            "folders of these"
+            f"{path}: nothing to compare: expected a run, an artifact ({ArtifactFiles.MANIFEST}), "
+            f"{ArtifactFiles.PARITY} or {ArtifactFiles.BENCH}, or folders of these"
         )
     return known
 
 
 def _kind(folder: Path) -> Literal["run", "artifact", "results"] | None:
-    if (folder / MANIFEST).is_file():
+    if is_artifact(folder):
         return "artifact"
-    if is_run_folder(folder) or any((folder / name).is_file() for name in _RUN_FILES):
+    if is_run(folder):
         return "run"
-    if (folder / PARITY_FILE).is_file() or any(folder.glob(_BENCH_GLOB)):
+    if (folder / ArtifactFiles.PARITY).is_file() or any(folder.glob(ArtifactFiles.BENCH_GLOB)):
         return "results"
     return None
 
@@ -123,4 +120,4 @@ def _reported_artifact(report: Path) -> Path | None:
         named = Path(read_object(report)["artifact"]["path"])
     except (SegkdError, KeyError, TypeError):
         return None
-    return named if (named / MANIFEST).is_file() else None
+    return named if is_artifact(named) else None

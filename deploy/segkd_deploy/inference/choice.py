@@ -7,8 +7,9 @@ from typing import Any
 
 from segkd.errors import SegkdError
 from segkd.files import read_json
+from segkd.folders import ArtifactFiles
 from segkd_deploy.artifact import CPU_PROVIDERS, Artifact
-from segkd_deploy.evidence import PARITY_FILE, widened
+from segkd_deploy.evidence import widened
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ def has_passed(artifact: Artifact, variant: str) -> bool:
 
     Halves that were computed in float32, as CPUs do, prove nothing: there no sum and no square passes 65504.
     """
-    path = artifact.folder / PARITY_FILE
+    path = artifact.folder / ArtifactFiles.PARITY
     if not path.is_file():
         return False
     try:

@@ -18,6 +18,7 @@ from typing import Any
 
 from segkd.errors import SegkdError
 from segkd.files import finite, sha256_file
+from segkd.folders import ArtifactFiles
 from segkd_deploy.artifact import Artifact, open_artifact
 from segkd_deploy.evidence import Evidence, load_evidence
 from segkd_deploy.gates import check_evidence, failed_gates, load_gates, loosened
@@ -128,7 +129,7 @@ def write_bundle(release: Release, out: Path) -> Path:
 
 def _fill(release: Release, folder: Path) -> None:
     artifact = release.artifact
-    for name in ("manifest.json", *artifact.manifest.files):
+    for name in (ArtifactFiles.MANIFEST, *artifact.manifest.files):
         _copy(artifact.folder / name, folder / name)
     for path in release.evidence.paths:
         _copy(path, folder / path.name)

@@ -16,12 +16,13 @@ from typing import Any
 from segkd.errors import GateFailed, SegkdError
 from segkd.files.small_files import listed, one_line
 from segkd.files.written_files import ReleaseRecord, read_checked
+from segkd.folders import ArtifactFiles
 from segkd_deploy.release.archive import BundleArchive
 from segkd_deploy.release.bundle import Release, prepare_release
 from segkd_deploy.release.checksums import FILE_NAME, SUMS_BYTES, verify_hashes
 
 CARD, GATES, RECORD = "MODEL_CARD.md", "gates.yaml", "release.json"
-REQUIRED = ("manifest.json", "parity.json", "bench.json", GATES, RECORD, CARD)
+REQUIRED = (ArtifactFiles.MANIFEST, ArtifactFiles.PARITY, ArtifactFiles.BENCH, GATES, RECORD, CARD)
 
 
 def verify_release(bundle: Path) -> dict[str, str]:

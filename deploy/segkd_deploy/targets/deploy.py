@@ -15,8 +15,9 @@ from typing import Any
 
 from segkd.errors import SegkdError
 from segkd.files import write_atomic, write_json
+from segkd.folders import ArtifactFiles
 from segkd_deploy.artifact import Artifact
-from segkd_deploy.evidence import PARITY_FILE, Evidence, bench_path, load_evidence
+from segkd_deploy.evidence import Evidence, bench_path, load_evidence
 from segkd_deploy.gates import check_evidence, failed_gates
 from segkd_deploy.runners import default_provider
 from segkd_deploy.targets.in_threads import in_threads
@@ -144,7 +145,7 @@ def deploy_steps(request: Request, spec: TargetSpec) -> list[Step]:
     where = ["--runtime", runtime, "--provider", provider]
     where += [] if request.threads is None else ["--threads", str(request.threads)]
     steps = [] if runtime == "onnxruntime" else [Step.segkd("build", ARTIFACT, *named, "--runtime", runtime)]
-    steps.append(Step.segkd("validate", ARTIFACT, *named, *where, "--out", f"{OUT}/{PARITY_FILE}"))
+    steps.append(Step.segkd("validate", ARTIFACT, *named, *where, "--out", f"{OUT}/{ArtifactFiles.PARITY}"))
     module = "segkd_deploy.targets.predictions"
     for variant in variants:
         bench = f"{OUT}/{bench_path(request.artifact, variant).name}"
@@ -159,7 +160,7 @@ def _measured(request: Request, spec: TargetSpec, folder: Path, outcome: Outcome
     """What came back, held against the gates."""
     variants = request.variants_of(spec)
     pulled = dataclasses.replace(request.artifact, folder=folder)
-    needed = [folder / PARITY_FILE]
+    needed = [folder / ArtifactFiles.PARITY]
     for variant in variants:
         needed += [bench_path(pulled, variant), folder / _labels_file(variant)]
     for path in needed:

@@ -15,7 +15,7 @@ from typing import Any
 
 from segkd.errors import BackendMissing, SegkdError
 from segkd.files import sha256_file
-from segkd.manifest import FILE_NAME as MANIFEST
+from segkd.folders import ArtifactFiles
 from segkd_deploy.artifact import Artifact
 from segkd_deploy.targets.payload import Part, make_bundle
 from segkd_deploy.targets.session import Say, Session
@@ -136,7 +136,9 @@ def run_on_target(
     """
     with Session(spec, say, cancel) as session:
         parts = make_bundle(spec, session.facts, runtime, say)
-        files = {f"{ARTIFACT}/{name}": artifact.folder / name for name in (MANIFEST, *artifact.manifest.files)}
+        files = {
+            f"{ARTIFACT}/{name}": artifact.folder / name for name in (ArtifactFiles.MANIFEST, *artifact.manifest.files)
+        }
         return run_steps(session, steps, out, timeouts, parts, files)
 
 

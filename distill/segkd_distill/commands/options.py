@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from segkd.errors import SegkdError
+from segkd.folders import RunFiles
 from segkd.options import IMGSZ, OUT_FOLDER, Command, json_option, set_option
 
 if TYPE_CHECKING:
@@ -158,8 +159,8 @@ def recipe_from(options: Mapping[str, Any], run: Path) -> Recipe:
         named["methods"] = [{name: hyper} for name, hyper in parse_methods([named["methods"]])]
     overrides = [f"{key}={json.dumps(value)}" for key, value in named.items()] + list(options["overrides"])
     source = options["recipe"]
-    if source is None and options["resume"] is not None and (run / "recipe.yaml").is_file():
-        source = run / "recipe.yaml"
+    if source is None and options["resume"] is not None and (run / RunFiles.RECIPE).is_file():
+        source = run / RunFiles.RECIPE
     recipe, places = read_recipe(source, overrides)
     check_parts(recipe, places)
     return recipe

@@ -8,6 +8,7 @@ from typing import Any
 
 from segkd.errors import SegkdError, import_extra
 from segkd.evaluation.sources import Request
+from segkd.folders import RunFiles
 
 
 def open_run(request: Request) -> Any:
@@ -19,10 +20,10 @@ def open_run(request: Request) -> Any:
     """
     _require_torch()
     from segkd.files import sha256_file
-    from segkd_distill.models.saved_model import WEIGHTS, load_run
+    from segkd_distill.models.saved_model import load_run
 
     loaded = load_run(request.source)
-    origin = {"run": request.source, "weights_sha256": sha256_file(loaded.folder / WEIGHTS)}
+    origin = {"run": request.source, "weights_sha256": sha256_file(loaded.folder / RunFiles.WEIGHTS)}
     return _predictor(request, loaded.model, loaded.label_space.names, origin)
 
 

@@ -14,13 +14,12 @@ from typing import Any
 from segkd.data.base import LabelSpace
 from segkd.errors import SegkdError
 from segkd.files import read_json, write_json
+from segkd.folders import RunFiles
 from segkd_distill.models.checkpoints import load_into, load_tensors, save_tensors
 from segkd_distill.models.segmenter import Segmenter
 from segkd_distill.models.zoo import ModelConfig, build_model
 
 SCHEMA = 1
-WEIGHTS = "student.safetensors"
-CARD = "model.json"
 
 
 @dataclass(frozen=True)
@@ -60,7 +59,7 @@ def save_model(
     if segmenter.num_classes != label_space.num_classes:
         raise SegkdError(f"the network has {segmenter.num_classes} classes, the label space {label_space.num_classes}")
     folder.mkdir(parents=True, exist_ok=True)
-    save_tensors(folder / WEIGHTS, segmenter.state_dict())
+    save_tensors(folder / RunFiles.WEIGHTS, segmenter.state_dict())
     card = {
         "schema": SCHEMA,
         "name": config.name,
@@ -71,12 +70,7 @@ def save_model(
         "std": list(config.std),
         "imgsz": list(imgsz),
     }
-    write_json(folder / CARD, card)
-
-
-def is_run(folder: Path) -> bool:
-    """Whether a folder holds a network."""
-    return (folder / CARD).is_file()
+    write_json(folder / RunFiles.CARD, card)
 
 
 def load_run(folder: Path | str) -> LoadedRun:
@@ -86,13 +80,15 @@ def load_run(folder: Path | str) -> LoadedRun:
         SegkdError: if the folder or one of its files is not there, incomplete, or of another schema.
     """
     folder = Path(folder).expanduser()
-    if not is_run(folder):
-        raise SegkdError(f"{folder} is no run folder: it has no {CARD}; give the --out folder of a training run")
-    card = read_json(folder / CARD)
-    config, label_space, imgsz = _parse_card(folder / CARD, card)
+    if not (folder / RunFiles.CARD).is_file():
+        raise SegkdError(
+            f"{folder} is no run folder: it has no {RunFiles.CARD}; give the --out folder of a training run"
+        )
+    card = read_json(folder / RunFiles.CARD)
+    config, label_space, imgsz = _parse_card(folder / RunFiles.CARD, card)
     model = build_model(config, label_space.num_classes)
     try:
-        load_into(model, load_tensors(folder / WEIGHTS))
+        load_into(model, load_tensors(folder / RunFiles.WEIGHTS))
     except SegkdError as error:
         raise SegkdError(f"{folder}: {error}") from error
     return LoadedRun(model.eval(), label_space, imgsz, config, folder)

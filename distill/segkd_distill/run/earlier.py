@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from segkd.errors import SegkdError
+from segkd.folders import RunFiles
 from segkd.recipe import Recipe, load_recipe
 from segkd_distill.methods.compose import WEIGHTINGS, parse_methods, weighted_methods
 from segkd_distill.models.saved_model import load_run
 from segkd_distill.run.changes import rules_of_validation
-
-RECIPE = "recipe.yaml"
 
 
 def as_begun(recipe: Recipe, run: Path) -> Recipe:
@@ -27,10 +26,10 @@ def as_begun(recipe: Recipe, run: Path) -> Recipe:
     Raises:
         SegkdError: if the run's recipe cannot be read.
     """
-    if not (run / RECIPE).is_file():
+    if not (run / RunFiles.RECIPE).is_file():
         return recipe
 
-    there = load_recipe(run / RECIPE)
+    there = load_recipe(run / RunFiles.RECIPE)
     update: dict[str, Any] = {}
     if "pseudo_labels" not in there.teacher.model_fields_set:
         update["teacher"] = recipe.teacher.model_copy(update={"pseudo_labels": None})
@@ -64,4 +63,7 @@ def completed_state(state: dict[str, Any], run: Path, teacher_hash: str | None) 
         raise SegkdError(
             f"{error}; the checkpoint is of an earlier segkd, which kept the best weights there"
         ) from error
-    return {**state, "best": {**best, "weights": weights, "rules": rules_of_validation(load_recipe(run / RECIPE))}}
+    return {
+        **state,
+        "best": {**best, "weights": weights, "rules": rules_of_validation(load_recipe(run / RunFiles.RECIPE))},
+    }

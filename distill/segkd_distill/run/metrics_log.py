@@ -15,9 +15,8 @@ from torch import Tensor
 from segkd.errors import SegkdError
 from segkd.files import finite, write_atomic
 from segkd.files.small_files import JSON_BYTES, read_text
+from segkd.folders import RunFiles
 
-FILE = "metrics.jsonl"
-TENSORBOARD = "tensorboard"
 REMEDY = "lower train.lr or a method's weight, raise train.warmup_iters, or turn --amp off"
 
 
@@ -31,11 +30,11 @@ class MetricsLog:
     """
 
     def __init__(self, run: Path, step: int, *, validated: bool = True) -> None:
-        path = run / FILE
+        path = run / RunFiles.METRICS
         if path.exists():
             write_atomic(path, "".join(f"{line}\n" for line in lines_until(path, step, validated=validated)))
         self._file = path.open("a", encoding="utf-8")
-        self._writer = _tensorboard_writer(run / TENSORBOARD, step)
+        self._writer = _tensorboard_writer(run / RunFiles.TENSORBOARD, step)
 
     def __enter__(self) -> MetricsLog:
         """The log itself."""

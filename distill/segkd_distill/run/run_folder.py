@@ -18,12 +18,13 @@ from torch import Tensor
 from segkd.errors import SegkdError
 from segkd.evaluation import protocol_of
 from segkd.files import read_json, write_atomic, write_json
+from segkd.folders import RunFiles
 from segkd.metrics import scores
 from segkd.recipe import Recipe, dump_recipe, load_recipe
 from segkd.recipe.published import published_numbers
 from segkd_distill.assemble import Assembly
 from segkd_distill.device import describe_device
-from segkd_distill.models.saved_model import WEIGHTS, load_run, save_model
+from segkd_distill.models.saved_model import load_run, save_model
 from segkd_distill.run.changes import require_same_run
 from segkd_distill.run.earlier import as_begun, completed_state
 from segkd_distill.run.metrics_log import TermMeans
@@ -36,7 +37,6 @@ from segkd_distill.run.resume import (
     set_random_state,
 )
 
-CHECKPOINT, RECIPE, RECORD = "last.ckpt", "recipe.yaml", "run.json"
 SCHEMA = 1
 
 
@@ -89,26 +89,27 @@ def check_folder(run: Path, recipe: Recipe, *, resume: bool) -> None:
         SegkdError: if that is not so, naming the keys that differ.
     """
     if resume:
-        if not (run / RECIPE).exists():
-            raise SegkdError(f"{run} holds no run to resume: there is no {RECIPE}")
-        require_same_run(run, as_begun(load_recipe(run / RECIPE), run), recipe)
+        if not (run / RunFiles.RECIPE).exists():
+            raise SegkdError(f"{run} holds no run to resume: there is no {RunFiles.RECIPE}")
+        require_same_run(run, as_begun(load_recipe(run / RunFiles.RECIPE), run), recipe)
         return
-    checkpoints = (CHECKPOINT, predecessor(run / CHECKPOINT).name)
-    if not any((run / name).exists() for name in (*checkpoints, RECORD, WEIGHTS)):
+    checkpoints = (RunFiles.CHECKPOINT, predecessor(run / RunFiles.CHECKPOINT).name)
+    if not any((run / name).exists() for name in (*checkpoints, RunFiles.RECORD, RunFiles.WEIGHTS)):
         return
-    if (run / RECIPE).exists() and any((run / name).exists() for name in checkpoints):
+    if (run / RunFiles.RECIPE).exists() and any((run / name).exists() for name in checkpoints):
         raise SegkdError(f"{run} already holds a run: continue it with --resume, or name another folder with --out")
     raise SegkdError(
-        f"{run} already holds a run, without the {CHECKPOINT} that could continue it: name another folder with --out"
+        f"{run} already holds a run, without the {RunFiles.CHECKPOINT} that could continue it: "
+        "name another folder with --out"
         + (f" (--init-from {run} begins with its weights)" if _weights_are_whole(run) else "")
     )
 
 
 def finished_record(run: Path, recipe: Recipe) -> dict[str, Any] | None:
     """The record of a run that is complete with its weights; None for one that has something to do."""
-    if not (run / RECORD).exists():
+    if not (run / RunFiles.RECORD).exists():
         return None
-    record = read_json(run / RECORD)
+    record = read_json(run / RunFiles.RECORD)
     whole = isinstance(record, dict) and record.get("finished") is True and record.get("iters") == recipe.train.iters
     return record if whole and _weights_are_whole(run) else None
 
@@ -142,7 +143,7 @@ def leave_no_trace(run: Path, position: Position) -> Iterator[None]:
 def begin_run(parts: Assembly, position: Position, run: Path) -> None:
     """Make the run folder, with the recipe and a checkpoint of step 0."""
     run.mkdir(parents=True, exist_ok=True)
-    write_atomic(run / RECIPE, dump_recipe(parts.recipe))
+    write_atomic(run / RunFiles.RECIPE, dump_recipe(parts.recipe))
     save_run(parts, position, run)
 
 
@@ -167,7 +168,7 @@ def save_run(parts: Assembly, position: Position, run: Path) -> None:
         "fingerprints": parts.fingerprints,
         "teacher": parts.teacher_hash,
     }
-    save_checkpoint(run / CHECKPOINT, state)
+    save_checkpoint(run / RunFiles.CHECKPOINT, state)
 
 
 def restore_run(parts: Assembly, position: Position, run: Path) -> None:
@@ -177,7 +178,7 @@ def restore_run(parts: Assembly, position: Position, run: Path) -> None:
         SegkdError: if no checkpoint can be read, or data or teacher are not those of the run.
     """
     try:
-        state = recover_checkpoint(run / CHECKPOINT)
+        state = recover_checkpoint(run / RunFiles.CHECKPOINT)
     except SegkdError as error:
         raise SegkdError(f"{error}; {_without_checkpoint(run)}") from error
     state = completed_state(state, run, parts.teacher_hash)
@@ -193,10 +194,10 @@ def restore_run(parts: Assembly, position: Position, run: Path) -> None:
     set_random_state(state["random"], parts.fabric.device)  # last: building a network draws numbers
 
     # From here on the run is that of this recipe: of its places, and of its number of steps.
-    if not (run / RECIPE).exists() or load_recipe(run / RECIPE) != parts.recipe:
-        write_atomic(run / RECIPE, dump_recipe(parts.recipe))
+    if not (run / RunFiles.RECIPE).exists() or load_recipe(run / RunFiles.RECIPE) != parts.recipe:
+        write_atomic(run / RunFiles.RECIPE, dump_recipe(parts.recipe))
     if position.step < parts.recipe.train.iters:
-        (run / RECORD).unlink(missing_ok=True)
+        (run / RunFiles.RECORD).unlink(missing_ok=True)
     print(f"resumed after step {position.step} of {parts.recipe.train.iters}", file=sys.stderr)
 
 
@@ -215,7 +216,7 @@ def _restore_best(parts: Assembly, weights: dict[str, Tensor], run: Path) -> Non
     try:
         there = load_run(run).model.state_dict()
     except SegkdError as error:
-        print(f"{error}; {WEIGHTS} is written again, from {CHECKPOINT}", file=sys.stderr)
+        print(f"{error}; {RunFiles.WEIGHTS} is written again, from {RunFiles.CHECKPOINT}", file=sys.stderr)
     else:
         if there.keys() == weights.keys() and all(torch.equal(there[name], weights[name]) for name in there):
             return
@@ -228,10 +229,12 @@ def _without_checkpoint(run: Path) -> str:
     """What to do with a run whose checkpoints are lost."""
     if _weights_are_whole(run):
         return (
-            f"the run cannot go on, but its best weights ({WEIGHTS}) are whole: begin a new run from them with "
-            f"--init-from {run} and another --out"
+            f"the run cannot go on, but its best weights ({RunFiles.WEIGHTS}) are whole: "
+            f"begin a new run from them with --init-from {run} and another --out"
         )
-    return f"the run cannot go on: begin it again with another --out (the same recipe: --recipe {run / RECIPE})"
+    return (
+        f"the run cannot go on: begin it again with another --out (the same recipe: --recipe {run / RunFiles.RECIPE})"
+    )
 
 
 def finish_run(parts: Assembly, position: Position, run: Path) -> dict[str, Any]:
@@ -264,6 +267,6 @@ def finish_run(parts: Assembly, position: Position, run: Path) -> dict[str, Any]
         "versions": versions(),
         "git": git_state(),
     }
-    write_json(run / RECORD, record)
-    predecessor(run / CHECKPOINT).unlink(missing_ok=True)  # weights and record are whole now
+    write_json(run / RunFiles.RECORD, record)
+    predecessor(run / RunFiles.CHECKPOINT).unlink(missing_ok=True)  # weights and record are whole now
     return record

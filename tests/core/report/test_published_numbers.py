@@ -6,15 +6,15 @@ from segkd.recipe.published import experiment
 from segkd.report.content import ReportData
 from segkd.report.html import render_report
 from segkd.report.published_numbers import published_tables
-from segkd.report.run_files import RunFiles
+from segkd.report.run_files import RunContent
 
 NAME = "bpkd-hrnet-w18s-cityscapes"
 
 
-def run(name: str, model: str, methods: list[Any], miou: float | None = 0.5) -> RunFiles:
+def run(name: str, model: str, methods: list[Any], miou: float | None = 0.5) -> RunContent:
     published = experiment(NAME).to_dict()
     record = {"model": model, "methods": methods, "eval": {"miou": miou}, "published": published}
-    return RunFiles(name, record, [], None)
+    return RunContent(name, record, [], None)
 
 
 def test_each_run_stands_beside_its_row() -> None:
@@ -42,7 +42,7 @@ def test_each_run_stands_beside_its_row() -> None:
 
 
 def test_no_experiment_no_table() -> None:
-    assert published_tables([RunFiles("a", {"published": None}, [], None), RunFiles("b", {}, [], None)]) == []
+    assert published_tables([RunContent("a", {"published": None}, [], None), RunContent("b", {}, [], None)]) == []
 
 
 def test_the_page_shows_it() -> None:

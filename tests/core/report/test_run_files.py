@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from segkd.errors import SegkdError
-from segkd.report.run_files import charts, class_table, headline, is_run_folder, read_metrics, read_run_files
+from segkd.report.run_files import charts, class_table, headline, read_metrics, read_run_files
 
 METRICS = [
     {"step": 10, "event": "train", "task/ce": 2.0, "cwd/logits": 1.0, "lr": 0.1},
@@ -89,8 +89,7 @@ def test_runs_with_other_classes_are_not_compared(tmp_path: Path) -> None:
 
 
 def test_what_is_no_run(tmp_path: Path) -> None:
-    assert not is_run_folder(tmp_path)
-    with pytest.raises(SegkdError, match=r"is no run folder: it has neither run\.json nor metrics\.jsonl"):
+    with pytest.raises(SegkdError, match=r"is no run folder: it has no run\.json, metrics\.jsonl or model\.json"):
         read_run_files(tmp_path)
 
 

@@ -27,6 +27,7 @@ from torch import Tensor
 
 from segkd.errors import SegkdError, import_extra, unknown_name
 from segkd.files import read_json
+from segkd.folders import ArtifactFiles
 from segkd_distill.models.adapters.logits import LogitsNetwork
 from segkd_distill.models.sources import Teacher
 
@@ -81,7 +82,7 @@ def _settings(path: Path) -> dict[str, Any]:
 
 def _manifest_names(path: Path) -> list[str] | None:
     """The class names of the artifact that the file lies in."""
-    manifest = path.with_name("manifest.json")
+    manifest = path.with_name(ArtifactFiles.MANIFEST)
     if not manifest.is_file():
         return None
     values = read_json(manifest)

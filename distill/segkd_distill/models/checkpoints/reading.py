@@ -11,6 +11,7 @@ from torch import Tensor
 
 from segkd.errors import SegkdError
 from segkd.files import read_json
+from segkd.folders import RunFiles
 from segkd_distill.models.catalogue.weights_table import find_weights
 from segkd_distill.models.checkpoints.files import CheckpointFile, read_file
 from segkd_distill.models.checkpoints.formats import detect
@@ -20,7 +21,6 @@ from segkd_distill.models.checkpoints.formats.timm import config_normalisation
 from segkd_distill.models.checkpoints.wrappings import NetworkTensors, find_network
 
 CLASSIFIER = "decode_head.conv_seg.weight"
-RUN_WEIGHTS, RUN_CARD = "student.safetensors", "model.json"
 
 
 @dataclass(frozen=True)
@@ -63,8 +63,8 @@ def read_checkpoint(path: Path | str) -> Checkpoint:
         SegkdError: as :func:`segkd_distill.models.checkpoints.files.read_file`, and for a name that was not fetched.
     """
     found = find_weights(path)
-    if found.is_dir() and (found / RUN_WEIGHTS).is_file():
-        found = found / RUN_WEIGHTS
+    if found.is_dir() and (found / RunFiles.WEIGHTS).is_file():
+        found = found / RunFiles.WEIGHTS
     file = read_file(found)
     network = find_network(file.tensors, file.prefix)
     own = network.tensors
@@ -94,13 +94,13 @@ def _from_run(path: Path, own: dict[str, Tensor], card: Mapping[str, Any]) -> Ch
         normalisation = Normalisation((mean[0], mean[1], mean[2]), (std[0], std[1], std[2]))
         notes = (f"a run's {card['name']}",)
     except (KeyError, TypeError, ValueError, IndexError) as error:
-        raise SegkdError(f"{path.parent / RUN_CARD}: a field is missing or malformed ({error!r})") from error
+        raise SegkdError(f"{path.parent / RunFiles.CARD}: a field is missing or malformed ({error!r})") from error
     return Checkpoint(path, own, "segkd", (), notes, len(names), names, normalisation)
 
 
 def _run_card(path: Path) -> Mapping[str, Any] | None:
     """``model.json`` beside a run's weights; None for any other file."""
-    card = path.with_name(RUN_CARD)
+    card = path.with_name(RunFiles.CARD)
     if path.suffix != ".safetensors" or not card.is_file():
         return None
     values = read_json(card)

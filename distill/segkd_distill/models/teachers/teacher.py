@@ -8,11 +8,12 @@ from pathlib import Path
 
 from segkd.data.base import LabelSpace
 from segkd.errors import SegkdError, unknown_name
+from segkd.folders import is_run
 from segkd_distill.models.checkpoints import read_checkpoint
 from segkd_distill.models.checkpoints.inspect import fitting_models
 from segkd_distill.models.checkpoints.loading import load_checkpoint
 from segkd_distill.models.network import Network
-from segkd_distill.models.saved_model import is_run, load_run
+from segkd_distill.models.saved_model import load_run
 from segkd_distill.models.sources import Teacher, is_foreign, open_foreign_teacher
 from segkd_distill.models.teachers.class_map import map_classes
 from segkd_distill.models.teachers.mapped_teacher import MappedTeacher
