@@ -37,6 +37,10 @@ from segkd_distill.task_loss import build_task_loss
 from segkd_distill.weight_average import WeightAverage
 
 
+DEFAULT_METHOD = "cwd"
+"""The best single method of docs/results.md in both of its settings; it needs no labels and no taps."""
+
+
 @dataclass
 class Assembly:
     """The parts of a run, ready to train.
@@ -114,7 +118,7 @@ def resolve_recipe(recipe: Recipe) -> Recipe:
     """The recipe with its defaults that depend on other keys filled in, and its paths made absolute.
 
     Methods that name neither a weight nor a balance get their published weight in a published experiment, their default
-    balance elsewhere.
+    balance elsewhere. A teacher without a method gets ``DEFAULT_METHOD``, but in a published experiment.
 
     Raises:
         SegkdError: if training data or student are missing, the published experiment is unknown, or the section
@@ -145,7 +149,12 @@ def resolve_recipe(recipe: Recipe) -> Recipe:
     if data["cache"] is not None:
         data["cache"] = str(Path(data["cache"]).expanduser().absolute())
     values["augment"] = resolve_augment(recipe)
-    values["methods"] = weighted_methods(recipe.methods, published=recipe.experiment is not None)
+    published = recipe.experiment is not None
+    methods = recipe.methods
+    if recipe.teacher.model is not None and not methods and not published:
+        print(f"method: {DEFAULT_METHOD}, since none was named", file=sys.stderr)
+        methods = [DEFAULT_METHOD]
+    values["methods"] = weighted_methods(methods, published=published)
     return Recipe.model_validate(values)
 
 
@@ -235,7 +244,10 @@ def check_teaching(recipe: Recipe) -> None:
     if has_methods and not has_teacher:
         raise SegkdError("methods without a teacher: give --teacher RUN, or remove methods from the recipe")
     if has_teacher and not has_methods:
-        raise SegkdError("a teacher without a method: give --method NAME (`segkd list methods`)")
+        raise SegkdError(
+            "a teacher without a method, in the recipe of a published experiment: give --method NAME "
+            "(`segkd list methods`)"
+        )
     if recipe.data.unlabelled is not None and not has_teacher:
         raise SegkdError("unlabelled frames without a teacher teach nothing: give --teacher and --method")
     if recipe.train.self_training and (recipe.data.unlabelled is None or recipe.teacher.pseudo_labels is None):

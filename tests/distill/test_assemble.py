@@ -86,7 +86,10 @@ def test_weights_to_start_from(streets: Path, tmp_path: Path) -> None:
         (["student.model=null"], "no network to train"),
         (["student.model=quickstart-mv3"], "did you mean 'quickstart-mv2'"),
         (["methods=[cwd]"], "methods without a teacher"),
-        (["teacher.model=pspnet-r18"], "a teacher without a method"),
+        (
+            ["teacher.model=pspnet-r18", "experiment=bpkd-pspnet-r18-cityscapes"],
+            "a teacher without a method, in the recipe of a published experiment",
+        ),
         (["teacher.weights=w.pth"], "teacher.weights without teacher.model"),
         (["data.unlabelled='images:/nowhere'"], "unlabelled frames without a teacher"),
         (["teacher.model=pspnet-r18", "methods=[cwd]"], "needs weights"),

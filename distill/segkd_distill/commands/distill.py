@@ -21,6 +21,10 @@ def distill(**options: Any) -> None:
     (docs/teachers.md). Its classes are mapped to the data's by name; it is never changed. Writes a run folder as
     `segkd train` does.
 
+    Without --method, cwd is used: the best single method of docs/results.md, with few labels and with all, and one
+    that needs neither labels nor taps. NAME@SHARE keeps the gradient of a method at this share of the task's, which is
+    what a bare NAME does with its default share; NAME:WEIGHT takes the published terms times a number.
+
     \b
     Example:
       segkd distill --recipe quickstart-student --data cityscapes:streets,frames=:30 --val cityscapes:streets \\

@@ -42,10 +42,17 @@ def test_a_run_with_two_methods_and_unlabelled_frames(streets: Path, teacher: Pa
     assert wrong.exit_code == 2 and "use `segkd distill`" in wrong.stderr
 
 
+def test_without_a_method_the_default_is_said_and_taken(streets: Path, teacher: Path, tmp_path: Path) -> None:
+    result = segkd("distill", *small(streets, tmp_path / "run"), "--teacher", teacher, "--json")
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["methods"] == [{"cwd": {"balance": 1.0}}]
+    assert "method: cwd, since none was named" in result.stderr
+    assert "Without --method, cwd is used" in segkd("distill", "--help").stdout
+
+
 @pytest.mark.parametrize(
     ("extra", "message"),
     [
-        (["--teacher", "TEACHER"], "a teacher without a method"),
         (["--method", "cwd"], "no teacher: give --teacher"),
         (["--teacher", "TEACHER", "--method", "cwdd"], "did you mean 'cwd'"),
         (["--teacher", "TEACHER", "--method", "cwd:much"], "must be a number"),
