@@ -36,7 +36,6 @@ from segkd_distill.student import build_student, check_start
 from segkd_distill.task_loss import build_task_loss
 from segkd_distill.weight_average import WeightAverage
 
-
 DEFAULT_METHOD = "cwd"
 """The best single method of docs/results.md in both of its settings; it needs no labels and no taps."""
 
