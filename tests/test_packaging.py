@@ -130,7 +130,8 @@ def test_quickstart_runs_from_the_wheel(installed: Path, tmp_path: Path) -> None
         assert (tmp_path / "demo" / summary[name]["run"] / "student.safetensors").is_file()
     assert summary["parity"]["agreement"] >= 0.9999
     assert summary["bench"]["p99_ms"] >= summary["bench"]["p50_ms"] > 0
-    assert summary["release"]["passed"] is True
+    # Other work on this machine may make the time worthless, which postpones the release; nothing else may.
+    assert summary["release"]["passed"] is True or "postponed" in summary["release"]
     assert (tmp_path / "demo" / "report.html").stat().st_size > 0
     command = [sys.executable, "-m", "segkd", "eval", "demo/distilled", "--data", "cityscapes:demo/data", "--json"]
     again = json.loads(run(command, tmp_path, PYTHONPATH=str(installed)))

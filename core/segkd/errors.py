@@ -23,9 +23,18 @@ class SegkdError(Exception):
 
 
 class GateFailed(SegkdError):
-    """A gate (accuracy, agreement, latency, size) did not hold."""
+    """A gate (accuracy, agreement, latency, size) did not hold.
+
+    Args:
+        message: what did not hold.
+        gates: names of the gates that did not, where they have names.
+    """
 
     exit_code = 1
+
+    def __init__(self, message: str, gates: Iterable[str] = ()) -> None:
+        super().__init__(message)
+        self.gates = frozenset(gates)
 
 
 class BackendMissing(SegkdError):

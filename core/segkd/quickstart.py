@@ -81,7 +81,8 @@ def run_quickstart(out: Path, plan: Plan) -> dict[str, Any]:
         plan: sizes and seed.
 
     Returns:
-        The content of ``out/summary.json``. A release that its gates refuse is recorded there, not raised.
+        The content of ``out/summary.json``. A release that its gates refuse is recorded there, not raised; with
+        ``postponed`` it was refused only because something disturbed the measurement of its latency.
 
     Raises:
         SegkdError: if ``out`` holds something else, or another step fails.
@@ -104,23 +105,40 @@ def run_quickstart(out: Path, plan: Plan) -> dict[str, Any]:
     for name, run in runs.items():
         chain.run("eval", str(run), "--data", data, "--save-predictions", str(out / "predictions" / name))
 
-    artifact, bundle = out / "artifact", out / "release"
+    artifact = out / "artifact"
     chain.run("export", str(runs["distilled"]), "--data", data, "--out", str(artifact))
     chain.run("validate", str(artifact), "--data", data)
     chain.run("bench", str(artifact))
     (out / "gates.yaml").write_text(read_text(plan.gates) if plan.gates else GATES)
-    try:
-        chain.run("release", "create", str(artifact), "--gates", str(out / "gates.yaml"), "--out", str(bundle))
-    except GateFailed as refusal:
-        click.echo(f"segkd: {refusal}", err=True)
-
-    summary = _summarise(out, runs, artifact, bundle, chain)
+    summary = _summarise(out, runs, artifact, chain)
+    summary["release"] = _release(chain, out, artifact)
+    summary["steps"] = list(chain.steps)
     _write(out / "summary.json", summary)
     chain.run("report", str(out), "--out", str(out / "report.html"))
     summary["steps"] = chain.steps
     summary["seconds"] = round(sum(step["seconds"] for step in chain.steps), 1)
     _write(out / "summary.json", summary)
     return summary
+
+
+def _release(chain: Chain, out: Path, artifact: Path) -> dict[str, Any]:
+    """Release what was validated and timed; the ``release`` object of the summary."""
+    words = ["release", "create", str(artifact), "--gates", str(out / "gates.yaml"), "--out", str(out / "release")]
+    try:
+        chain.run(*words)
+    except GateFailed as refusal:
+        if refusal.gates != {"bench_valid"}:
+            click.echo(f"segkd: {refusal}", err=True)
+            return {"passed": False}
+
+        # Every gate of the student holds; what was busy is the machine.
+        again = "; ".join(shlex.join(["segkd", *command]) for command in (["bench", str(artifact)], words))
+        postponed = f"{refusal}; on a quiet machine: {again}"
+        click.echo(f"note: {postponed}", err=True)
+        return {"passed": False, "postponed": postponed}
+
+    (released,) = (out / "release").glob("*/release.json")
+    return {"passed": True, "file": str(released.relative_to(out))}
 
 
 def verdict(summary: dict[str, Any]) -> str:
@@ -142,7 +160,7 @@ def _prepare(out: Path) -> None:
     (out / MARKER).write_text("made by `segkd quickstart`, which may replace this folder\n")
 
 
-def _summarise(out: Path, runs: dict[str, Path], artifact: Path, bundle: Path, chain: Chain) -> dict[str, Any]:
+def _summarise(out: Path, runs: dict[str, Path], artifact: Path, chain: Chain) -> dict[str, Any]:
     summary: dict[str, Any] = {}
     for name, run in runs.items():
         record = read_json(run / RunFiles.RECORD)
@@ -157,13 +175,8 @@ def _summarise(out: Path, runs: dict[str, Path], artifact: Path, bundle: Path, c
     latency = bench["latency_ms"]
     summary["parity"] = {"agreement": parity["agreement"], "passed": parity["passed"], "file": "artifact/parity.json"}
     summary["bench"] = {"p50_ms": latency["p50"], "p99_ms": latency["p99"], "file": "artifact/bench.json"}
-    released = next(bundle.glob("*/release.json"), None)
-    summary["release"] = {"passed": released is not None}
-    if released is not None:
-        summary["release"]["file"] = str(released.relative_to(out))
     summary["labelled_frames"] = LABELLED_FRAMES
     summary["pictures"] = _pictures(out)
-    summary["steps"] = list(chain.steps)
     return summary
 
 
@@ -198,7 +211,11 @@ def print_summary(out: Path, summary: dict[str, Any]) -> None:
     bench, parity = summary["bench"], summary["parity"]
     click.echo(f"agreement of the graph with torch {parity['agreement']:.6f}")
     click.echo(f"latency on this machine p50 {bench['p50_ms']:.2f} ms, p99 {bench['p99_ms']:.2f} ms")
-    click.echo(f"release {'passed' if summary['release']['passed'] else 'FAILED'} its gates")
+    release = summary["release"]
+    if "postponed" in release:
+        click.echo(f"release postponed: {release['postponed']}")
+    else:
+        click.echo(f"release {'passed' if release['passed'] else 'FAILED'} its gates")
     click.echo(verdict(summary))
     click.echo(f"report: {out / 'report.html'}")
     sys.stdout.flush()

@@ -73,6 +73,14 @@ def as_long_as_quick(path: Path) -> None:
 
 
 @pytest.fixture
+def quiet_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine whose other processes and whose drift are nothing, whatever this one does meanwhile."""
+    monkeypatch.setattr("segkd_deploy.bench.run.others_share", lambda before, after: 0.0)
+    monkeypatch.setattr("segkd_deploy.bench.run.busy", lambda load, cpus: [])
+    monkeypatch.setattr("segkd_deploy.bench.timing.drift", lambda latencies_ns: 0.0)
+
+
+@pytest.fixture
 def artifact(pristine: Path, tmp_path: Path) -> Path:
     """An artifact to change."""
     return Path(shutil.copytree(pristine, tmp_path / "artifact"))

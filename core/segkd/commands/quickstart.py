@@ -30,7 +30,7 @@ def quickstart(
 
     Makes the data, trains a teacher, trains a student alone and the same student distilled with unlabelled frames,
     exports, validates, benchmarks, releases and reports. Each step is an ordinary command, printed before it runs.
-    Exits with 1 if the release's gates refuse the student.
+    Exits with 1 if the release's gates refuse the student; a machine too busy to time it only postpones the release.
 
     Example: segkd quickstart --out quickstart
     """
@@ -45,5 +45,5 @@ def quickstart(
         print_json(summary)
     else:
         print_summary(out, summary)
-    if not summary["release"]["passed"]:
+    if not summary["release"]["passed"] and "postponed" not in summary["release"]:
         raise GateFailed(f"the release's gates did not hold; the table above says which ({out / 'gates.yaml'})")

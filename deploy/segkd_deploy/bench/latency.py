@@ -75,6 +75,19 @@ def drift(latencies_ns: Sequence[int]) -> float:
     return float(last / first - 1) if first else math.nan
 
 
+def drift_reason(latencies_ns: Sequence[int], max_drift: float) -> str | None:
+    """A sentence if the median latency rose too much from the first to the last quarter, as it does in heat.
+
+    Args:
+        latencies_ns: in the order in which they were measured; fewer than 8 tell nothing.
+        max_drift: the largest rise, relative to the first quarter.
+    """
+    change = drift(latencies_ns)
+    if not change > max_drift:
+        return None
+    return f"the median rose by {change:.1%} from the first to the last quarter, above {max_drift:.0%}"
+
+
 def early_stopping_rank(count: int, percent: float, confidence: float = CONFIDENCE) -> int | None:
     """How many of the largest values MLPerf's early stopping sets aside, less one.
 

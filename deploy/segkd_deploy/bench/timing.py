@@ -14,12 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segkd.errors import SegkdError
-from segkd_deploy.bench.latency import coefficient_of_variation, drift
+from segkd_deploy.bench.latency import coefficient_of_variation, drift, drift_reason
 from segkd_deploy.bench.scenarios import Calls, Scenario
 from segkd_deploy.bench.scenarios.base import Frames, batches_of
 from segkd_deploy.bench.settings import P99_ITERATIONS, WARNING_DRIFT, WORTHLESS_DRIFT, Settings, shortened
 from segkd_deploy.runners import Runner
-from segkd_deploy.telemetry import drift_reason
 
 UNSTABLE_VARIATION = 0.05
 # The warm-up is over when the medians of two windows of calls, one after the other, differ by less.

@@ -48,7 +48,8 @@ def create(artifact: Path, gates: Path | None, out: Path, name: str | None, vers
     for note in prepared.notes:
         click.echo(f"note: {note}", err=True)
     if folder is None:
-        raise GateFailed(f"not released: {', '.join(prepared.failed())}")
+        names = [row["name"] for row in prepared.record["gates"] if not row["passed"]]
+        raise GateFailed(f"not released: {', '.join(prepared.failed())}", names)
     click.echo(f"written: {folder}", err=True)
 
 

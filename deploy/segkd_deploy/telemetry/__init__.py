@@ -17,7 +17,6 @@ stays small. Every path is taken below ``root``, which tests point at a tree of 
     used.fields()                                 # the ``power`` object of bench.json (POWER_FIELDS)
     measured.thermal.fields()                     # the ``thermal`` object of bench.json (THERMAL_FIELDS)
     measured.reasons, used.warnings               # what makes the run invalid; what to know when using the numbers
-    telemetry.drift_reason(latencies_ns)          # a sentence if the median rose by more than 3 %, else None
 """
 
 from segkd_deploy.telemetry.energy import Energy, energy
@@ -27,7 +26,6 @@ from segkd_deploy.telemetry.sample import Sample
 from segkd_deploy.telemetry.sampler import Sampler
 from segkd_deploy.telemetry.state import DeviceState, read_state
 from segkd_deploy.telemetry.telemetry import Telemetry, Thermal
-from segkd_deploy.telemetry.throttle import drift_reason
 
 __all__ = [
     "DeviceState",
@@ -38,7 +36,6 @@ __all__ = [
     "Sampler",
     "Telemetry",
     "Thermal",
-    "drift_reason",
     "energy",
     "locked_clocks",
     "read_state",

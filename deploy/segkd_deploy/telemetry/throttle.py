@@ -8,7 +8,6 @@ from segkd_deploy.telemetry.sample import Header, Sample
 from segkd_deploy.telemetry.thermal import OC_MEANINGS
 
 MAX_SLOW_FRACTION = 0.01
-MAX_DRIFT = 0.03
 # The clock of Orin's GPU is measured by a counter and reads a little below what was set; its steps are above 5 %.
 LOCK_TOLERANCE = 0.02
 
@@ -38,21 +37,6 @@ def throttle_reasons(header: Header, samples: Sequence[Sample]) -> list[str]:
             meaning = f" ({OC_MEANINGS[name]})" if name in OC_MEANINGS else ""
             reasons.append(f"{name}{meaning} grew by {growth}")
     return reasons
-
-
-def drift_reason(latencies_ns: Sequence[int], max_drift: float = MAX_DRIFT) -> str | None:
-    """A sentence if the median latency rose too much from the first to the last quarter, as it does in heat.
-
-    Args:
-        latencies_ns: in the order in which they were measured; fewer than 8 tell nothing.
-        max_drift: the largest rise, relative to the first quarter.
-    """
-    from segkd_deploy.bench.latency import drift
-
-    change = drift(latencies_ns)
-    if not change > max_drift:
-        return None
-    return f"the median rose by {change:.1%} from the first to the last quarter, above {max_drift:.0%}"
 
 
 def _clock_reasons(header: Header, samples: Sequence[Sample]) -> list[str]:

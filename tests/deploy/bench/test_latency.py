@@ -10,6 +10,7 @@ from segkd.errors import SegkdError
 from segkd_deploy.bench.latency import (
     coefficient_of_variation,
     drift,
+    drift_reason,
     early_stopping,
     early_stopping_rank,
     percentile,
@@ -75,6 +76,16 @@ def test_drift_is_last_quarter_over_first() -> None:
     assert drift([100, 100, 900, 1, 1, 900, 110, 110]) == pytest.approx(0.1)
     assert drift([200] * 4 + [150] * 4) == pytest.approx(-0.25)
     assert math.isnan(drift([1] * 7))
+
+
+def test_drift_of_the_median() -> None:
+    assert drift_reason([100] * 8 + [104] * 8, 0.03) == (
+        "the median rose by 4.0% from the first to the last quarter, above 3%"
+    )
+    assert drift_reason([100] * 8 + [102] * 8, 0.03) is None
+    assert drift_reason([104] * 8 + [100] * 8, 0.03) is None
+    assert drift_reason([1, 2], 0.03) is None
+    assert drift_reason([100] * 8 + [104] * 8, 0.05) is None
 
 
 @pytest.mark.parametrize(("percent", "fewest"), [(90, 64), (99, 662), (99.9, 6636)])

@@ -9,11 +9,14 @@ import pytest
 
 from segkd_deploy.artifact import open_artifact
 from segkd_deploy.bench.run import Plan, bench_artifact
-from segkd_deploy.bench.settings import choose_settings
+from segkd_deploy.bench.settings import PRESETS, Settings
 from tests.deploy.telemetry.test_lock_clocks import values
 from tests.deploy.telemetry.trees import Tree, orin_nano
 
-BOUNDS = {"iterations": 20, "duration_s": 0.1, "warmup_iterations": 1, "warmup_s": 0.0}
+# A preset as short as a test.
+SHORT = Settings("quick", 20, 0.1, 1, 0.0, None, 3)
+
+pytestmark = pytest.mark.usefixtures("quiet_machine")
 
 
 def run_bench(artifact: Path, tree: Tree, monkeypatch: pytest.MonkeyPatch, *, lock_clocks: bool) -> dict[str, Any]:
@@ -22,7 +25,8 @@ def run_bench(artifact: Path, tree: Tree, monkeypatch: pytest.MonkeyPatch, *, lo
         "segkd_deploy.bench.run.measure_cold_start", lambda *args, **kwargs: cold | {"rss_peak_bytes": 1}
     )
     monkeypatch.setattr("segkd_deploy.bench.watch.IDLE_S", 0.1)
-    plan = Plan(choose_settings("quick", BOUNDS), peak=False, lock_clocks=lock_clocks, root=tree.root)
+    monkeypatch.setitem(PRESETS, SHORT.preset, SHORT)
+    plan = Plan(SHORT, peak=False, lock_clocks=lock_clocks, root=tree.root)
     report, _ = bench_artifact(open_artifact(artifact), "fp32", plan)
     return report
 

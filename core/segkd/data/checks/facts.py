@@ -14,6 +14,7 @@ from segkd.data.base import DataFileError, Dataset, Problem
 from segkd.data.formats.decode import read_bytes
 from segkd.data.formats.exif import orientation
 from segkd.data.formats.value_map import UndeclaredError
+from segkd.data.formats.whole_file import pixels_of_png
 
 _PNG, _RIFF = b"\x89PNG", b"RIFF"
 
@@ -80,6 +81,7 @@ def _look_at_file(facts: Facts) -> None:
     )
     if not may_have_more:
         return
+    data = pixels_of_png(data) if data.startswith(_PNG) else data
     stored = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if stored is None:
         return

@@ -16,7 +16,7 @@ from PIL import Image
 from segkd.data.base import DataFileError
 from segkd.data.formats.exif import left_to_turn, orientation, upright
 from segkd.data.formats.opencv_log import silence
-from segkd.data.formats.whole_file import damage
+from segkd.data.formats.whole_file import damage, pixels_of_png
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
 
@@ -53,6 +53,9 @@ def read_rgb(path: Path) -> NDArray[np.uint8]:
         DamagedFileError: if the file is missing, cut short, damaged or no picture.
     """
     data = read_bytes(path)
+    if data.startswith(PNG_START):
+        return upright(_rgb_of_png(path, data), orientation(data))
+
     # Turned here and not by OpenCV, whose versions differ in the formats whose orientation they read.
     flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
     try:
@@ -63,6 +66,26 @@ def read_rgb(path: Path) -> NDArray[np.uint8]:
         raise DamagedFileError(path, "not a picture that can be decoded (damaged, or of another format than named)")
     rgb: NDArray[np.uint8] = cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
     return upright(rgb, orientation(data))
+
+
+def _rgb_of_png(path: Path, data: bytes) -> NDArray[np.uint8]:
+    """Decode by Pillow, which raises where OpenCV's libpng writes a line without the file's name.
+
+    Raises:
+        DamagedFileError: if the file is damaged or too large.
+    """
+    try:
+        with Image.open(io.BytesIO(pixels_of_png(data))) as picture:
+            if picture.width * picture.height > MAX_PIXELS:
+                raise DamagedFileError(path, f"has more than {MAX_PIXELS} pixels")
+            # Left out like a fourth channel; Pillow warns where it drops it by itself.
+            picture.info.pop("transparency", None)
+            if not picture.mode.startswith("I"):
+                return np.array(picture.convert("RGB"))
+            grey = (np.asarray(picture) >> 8).astype(np.uint8)
+    except _PILLOW_ERRORS as error:
+        raise DamagedFileError(path, f"damaged PNG file ({error})") from None
+    return np.repeat(grey[:, :, None], 3, axis=2)
 
 
 def read_label_values(path: Path, *, png_only: bool = True) -> NDArray[np.uint8]:

@@ -41,6 +41,18 @@ def damage(data: bytes) -> str | None:
     return None
 
 
+def pixels_of_png(data: bytes) -> bytes:
+    """A whole PNG file with the chunks that make its pixels alone: libpng writes lines about others to stderr."""
+    kept, place = [_PNG_START], len(_PNG_START)
+    while place + 12 <= len(data):
+        (length,) = struct.unpack_from(">I", data, place)
+        kind, end = data[place + 4 : place + 8], place + 12 + length
+        if not kind[0] & 0x20 or kind == b"tRNS":
+            kept.append(data[place:end])
+        place = end
+    return b"".join(kept)
+
+
 def _cut_short(data: bytes) -> str:
     return f"cut short after {len(data)} bytes; copy it again"
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import io
+import struct
+import zlib
 
 import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
+from segkd.data import open_dataset
 from segkd.data.base import DataFileError
+from segkd.data.checks.facts import facts_of
 from segkd.data.formats.decode import DamagedFileError, read_class_values, read_label_values, read_rgb
 from tests.core.data.files import cut_short, photo, save, save_palette
 
@@ -151,6 +155,34 @@ def test_damage_inside_a_png_is_an_error(tmp_path) -> None:
         path.write_bytes(bytes(data))
         with pytest.raises(DataFileError, match=r"a\.png: (not a picture|damaged)"):
             read(path)
+
+
+def png_with(pixels, *chunks: bytes, kind: bytes = b"iCCP") -> bytes:
+    """A PNG file with chunks of a kind after its header."""
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG")
+    whole = file.getvalue()
+    more = b"".join(struct.pack(">I", len(c)) + kind + c + struct.pack(">I", zlib.crc32(kind + c)) for c in chunks)
+    return whole[:33] + more + whole[33:]
+
+
+def test_no_library_writes_lines_about_a_png(tmp_path, capfd, recwarn) -> None:
+    path, pixels = tmp_path / "a.png", photo(8, 8)
+    rgba = np.dstack([pixels, pixels[..., 0]])
+    for stored, chunk in ((pixels, b"icc\0\0" + zlib.compress(b"no profile")), (rgba, b"\0\0"), (rgba, b"")):
+        path.write_bytes(png_with(stored, chunk, chunk))
+        np.testing.assert_array_equal(read_rgb(path), pixels)
+        assert facts_of(open_dataset(f"images:{tmp_path}"), 0).fourth_channel == (stored.shape[2] == 4)
+
+    # A palette with transparency, and compressed data that are no data under a right checksum.
+    Image.fromarray(pixels).quantize(4).save(path, transparency=bytes([0, 128]))
+    assert read_rgb(path).shape == (8, 8, 3)
+    whole = png_with(pixels)
+    start = whole.index(b"IDAT")
+    path.write_bytes(whole[: start - 4] + png_with(pixels, b"no stream", kind=b"IDAT")[33:54] + whole[-12:])
+    with pytest.raises(DamagedFileError, match="damaged PNG file"):
+        read_rgb(path)
+    assert capfd.readouterr().err == "" and not recwarn.list
 
 
 def test_files_that_are_no_pictures(tmp_path) -> None:

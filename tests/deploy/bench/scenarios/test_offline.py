@@ -22,9 +22,11 @@ def test_enough_calls_for_the_frames_of_the_preset() -> None:
 
 
 def test_fewer_frames_than_the_preset_asks_for_are_invalid() -> None:
-    chosen = dataclasses.replace(settings(3, offline_frames=10), overridden=("iterations",))
-    timing = measure(SleepyRunner(batch=2), frames(4), chosen, Offline(), batch=2)
-    invalid, _ = judge(timing, chosen, Offline())
-    assert invalid == ["6 frames, preset quick asks for 10 in the offline scenario"]
-    enough = measure(SleepyRunner(batch=2), frames(4), settings(3, offline_frames=10), Offline(), batch=2)
-    assert len(enough.latencies_ns) == 5 and judge(enough, settings(3, offline_frames=10), Offline())[0] == []
+    asked = settings(3, offline_frames=10)
+    fewer = measure(
+        SleepyRunner(batch=2), frames(4), dataclasses.replace(asked, overridden=("iterations",)), Offline(), 2
+    )
+    reason = "6 frames, preset quick asks for 10 in the offline scenario"
+    assert Offline().reasons(fewer.calls, asked, 2) == [reason] and reason in judge(fewer, asked, Offline())[0]
+    enough = measure(SleepyRunner(batch=2), frames(4), asked, Offline(), 2)
+    assert len(enough.latencies_ns) == 5 and Offline().reasons(enough.calls, asked, 2) == []
