@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from segkd.errors import SegkdError
 from segkd_distill.models.output import SegOutput, TapInfo
 
 
@@ -33,12 +34,24 @@ class Network(nn.Module):
         """
         raise NotImplementedError
 
+    def input_size(self) -> tuple[int | None, int | None] | None:
+        """The one size (height, width) of images that the network takes, None for a free edge; None for any size."""
+        return None
+
     def check_size(self, size: Sequence[int]) -> None:
         """Refuse images of a size (height, width) that the network cannot take; most take any.
 
         Raises:
-            SegkdError: saying which it takes.
+            SegkdError: saying which it takes, and how others can reach it.
         """
+        fixed = self.input_size()
+        if fixed is not None and any(edge not in (None, given) for edge, given in zip(fixed, size, strict=True)):
+            wanted = "x".join("any" if edge is None else str(edge) for edge in fixed)
+            raise SegkdError(
+                f"the teacher takes images of {wanted} pixels, got {size[0]}x{size[1]}; train on crops of that size "
+                f"(--imgsz {wanted}), or choose how others reach it, in tiles or resized: --teacher-fit tile|resize "
+                "(teacher.fit in a recipe; --fit of `segkd eval`)"
+            )
 
     def tap_info(self) -> TapInfo:
         """Widths and strides of all taps, without running the network."""

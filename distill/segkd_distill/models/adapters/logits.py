@@ -40,12 +40,13 @@ class LogitsNetwork(Network):
         """Segment images (N, 3, H, W), RGB, uint8 or float, 0..255.
 
         Raises:
-            SegkdError: for an image of another shape, a tap, or logits of another shape than (N, K, h, w).
+            SegkdError: for an image of another shape or size, a tap, or logits of another shape than (N, K, h, w).
         """
         if image.ndim != 4 or image.shape[1] != 3:
             raise SegkdError(f"expected images (N, 3, height, width), got {tuple(image.shape)}")
         if taps:
             raise SegkdError(f"this network gives logits alone, not the taps {', '.join(sorted(taps))}")
+        self.check_size(image.shape[2:])
         logits = self.logits((image.to(self.mean.dtype) - self.mean) / self.std)
         if logits.ndim != 4 or logits.shape[:2] != (len(image), self.num_classes):
             raise SegkdError(

@@ -15,7 +15,6 @@ height and width takes images of that size only.
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -180,24 +179,10 @@ class OnnxGraph:
         """Logits (N, K, h, w) of images (N, 3, H, W).
 
         Raises:
-            SegkdError: for images of another size than the graph's, or if onnxruntime fails.
+            SegkdError: if onnxruntime fails.
         """
-        self.check_size(images.shape[2:])
         step = self.input.batch or len(images)
         return np.concatenate([self._call(images[first : first + step]) for first in range(0, len(images), step)])
-
-    def check_size(self, size: Sequence[int]) -> None:
-        """Refuse images of another size (height, width) than the graph's.
-
-        Raises:
-            SegkdError: if it has one, and it is not this.
-        """
-        if any(fixed not in (None, own) for fixed, own in zip(self.input.size, size, strict=True)):
-            wanted = "x".join("any" if fixed is None else str(fixed) for fixed in self.input.size)
-            raise SegkdError(
-                f"{self.path} takes images of {wanted} pixels, got {size[0]}x{size[1]}; train on crops of that size "
-                f"(--imgsz {wanted})"
-            )
 
     def _call(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
         """Logits of at most a batch of images; a smaller batch is filled up with its last image."""
@@ -236,9 +221,9 @@ class OnnxFile(LogitsNetwork):
         )
         self.graph = graph
 
-    def check_size(self, size: Sequence[int]) -> None:
-        """As the graph does."""
-        self.graph.check_size(size)
+    def input_size(self) -> tuple[int | None, int | None] | None:
+        """The graph's, where one of its edges is fixed."""
+        return self.graph.input.size if any(self.graph.input.size) else None
 
     def logits(self, pixels: Tensor) -> Tensor:
         """The graph's logits, float32, on the device of the pixels."""

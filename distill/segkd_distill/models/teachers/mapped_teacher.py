@@ -49,8 +49,12 @@ class MappedTeacher(Network):
         output: SegOutput = self.teacher(image, taps)
         return SegOutput(self.map_logits(output.logits), None, output.taps)
 
+    def input_size(self) -> tuple[int | None, int | None] | None:
+        """The teacher's."""
+        return self.teacher.input_size()
+
     def check_size(self, size: Sequence[int]) -> None:
-        """As the teacher does."""
+        """Refuse what the teacher refuses."""
         self.teacher.check_size(size)
 
     def map_logits(self, logits: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from segkd.errors import MissingExtra, SegkdError
-from segkd_distill.models.adapters import hf
+from segkd_distill.models.adapters import hf, hf_folder
 from segkd_distill.models.saved_model import load_run, save_model
 from segkd_distill.models.segmenter import IMAGENET_MEAN, IMAGENET_STD, Segmenter
 from segkd_distill.models.sources import open_foreign_teacher, open_model
@@ -64,7 +64,7 @@ def test_transformers_is_not_needed_for_a_segformer(folder: Path, monkeypatch: p
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
     assert isinstance(load_teacher(f"hf:{folder}", None, labels(*NAMES)), Segmenter)
     with pytest.raises(MissingExtra, match=r"huggingface_hub is not installed: pip install 'segkd\[hf\]'"):
-        hf.find_folder("nvidia/segformer-b0")
+        hf_folder.find_folder("nvidia/segformer-b0")
 
 
 def test_other_models_need_transformers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -129,31 +129,33 @@ def test_channels_in_reverse_order(tmp_path: Path) -> None:
 )
 def test_normalisation(tmp_path: Path, values: Any, mean: Any, std: Any) -> None:
     (tmp_path / "preprocessor_config.json").write_text(json.dumps(values))
-    found = hf.normalisation(tmp_path)
+    found = hf_folder.normalisation(tmp_path)
     assert found.mean == pytest.approx(mean) and found.std == pytest.approx(std) and not found.bgr
 
 
 def test_without_a_preprocessor_it_is_imagenets_and_said_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert hf.normalisation(tmp_path) == hf.Preprocessing(IMAGENET_MEAN, IMAGENET_STD)
+    assert hf_folder.normalisation(tmp_path) == hf_folder.Preprocessing(IMAGENET_MEAN, IMAGENET_STD)
     assert "has no preprocessor_config.json: ImageNet's mean and deviation are used" in capsys.readouterr().err
     (tmp_path / "preprocessor_config.json").write_text('{"image_mean": [0.5], "image_std": [0.5]}')
     with pytest.raises(SegkdError, match="malformed"):
-        hf.normalisation(tmp_path)
+        hf_folder.normalisation(tmp_path)
 
 
 def test_class_names() -> None:
-    assert hf.class_names({"id2label": {"1": "b", "0": "a", "10": "k", **{str(i): "x" for i in range(2, 10)}}}) == (
+    assert hf_folder.class_names(
+        {"id2label": {"1": "b", "0": "a", "10": "k", **{str(i): "x" for i in range(2, 10)}}}
+    ) == (
         *("a", "b"),
         *("x",) * 8,
         "k",
     )
-    assert hf.class_names({"id2label": {"0": "LABEL_0", "1": "LABEL_1"}}) is None
-    assert hf.class_names({}) is None
-    assert hf.class_names({"id2label": {"0": "a", "2": "b"}}) is None
+    assert hf_folder.class_names({"id2label": {"0": "LABEL_0", "1": "LABEL_1"}}) is None
+    assert hf_folder.class_names({}) is None
+    assert hf_folder.class_names({"id2label": {"0": "a", "2": "b"}}) is None
 
 
 def test_published_sizes_keep_their_names() -> None:
-    pixels = hf.Preprocessing()
+    pixels = hf_folder.Preprocessing()
     assert hf.segformer_config({}, pixels).name == "segformer-b0"
     b4 = {"hidden_sizes": [64, 128, 320, 512], "depths": [3, 8, 27, 3], "decoder_hidden_size": 768}
     found = hf.segformer_config(b4, pixels)
@@ -237,5 +239,5 @@ def test_a_hub_that_cannot_be_reached_is_one_line(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(SegkdError, match="no folder of that name, and the hub did not give it") as caught:
-        hf.find_folder("segkd-tests/not-there")
+        hf_folder.find_folder("segkd-tests/not-there")
     assert "\n" not in str(caught.value)
