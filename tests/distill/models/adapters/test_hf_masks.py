@@ -13,11 +13,11 @@ from torch import Tensor
 from segkd.errors import SegkdError
 from segkd_distill.models.adapters.hf_masks import CLIP_TASK, MaskClassifier, class_scores
 from segkd_distill.models.sources import open_foreign_teacher
-from segkd_distill.models.teachers import load_teacher
+from segkd_distill.models.teachers.teacher import load_teacher
 from tests.distill.commands.command_line import segkd
 from tests.distill.models.adapters.mask_classifiers import EOMT_PX, SAVERS, save_mask2former, save_oneformer
 from tests.distill.models.adapters.test_hf import normalised
-from tests.distill.models.test_teachers import labels
+from tests.distill.models.teachers.test_teacher import labels
 from tests.distill.training import STUDENT, losses
 
 CLASSES = 5
