@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+from collections.abc import Mapping
+from typing import Any
 
 import click
 
@@ -40,7 +42,7 @@ SUMMARIES: dict[str, str] = {
     "distill": "Train a student from a teacher.",
     "eval": "Score a run, a checkpoint or an artifact on a data set.",
     "export": "Write a run's complete ONNX graphs and their reference.",
-    "lint": "Hold ONNX graphs against a chip, without a GPU.",
+    "lint": "Check ONNX graphs for a chip, without a GPU.",
     "build": "Build TensorRT engines of exported graphs.",
     "validate": "Compare exported graphs with their source.",
     "bench": "Measure latency, memory and cold start.",
@@ -63,17 +65,29 @@ CONTEXT_SETTINGS = {"help_option_names": ["-h", "--help"]}
 
 
 class LazyGroup(click.Group):
-    """A group whose commands are imported when they are called."""
+    """A group whose commands are imported when they are called.
+
+    Args:
+        table: name -> ``module:attribute`` of the command, in the order of the help.
+        summaries: name -> one line of the help.
+        kind: what an unknown name is called.
+    """
+
+    def __init__(
+        self, *args: Any, table: Mapping[str, str], summaries: Mapping[str, str], kind: str = "command", **options: Any
+    ) -> None:
+        super().__init__(*args, **options)
+        self.table, self.summaries, self.kind = table, summaries, kind
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """In the table's order."""
-        return list(COMMANDS)
+        return list(self.table)
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         """Import the command behind a name."""
-        if name not in COMMANDS:
+        if name not in self.table:
             return None
-        module, attribute = COMMANDS[name].split(":")
+        module, attribute = self.table[name].split(":")
         command: click.Command = getattr(importlib.import_module(module), attribute)
         return command
 
@@ -81,19 +95,19 @@ class LazyGroup(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Like click's, with the nearest name for a misspelt one."""
-        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+        if args and args[0] not in self.table and not args[0].startswith("-"):
             from segkd.errors import unknown_name
 
-            raise click.UsageError(str(unknown_name("command", args[0], COMMANDS)), ctx)
+            raise click.UsageError(str(unknown_name(self.kind, args[0], self.table)), ctx)
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the summaries without importing anything."""
         with formatter.section("Commands"):
-            formatter.write_dl([(name, SUMMARIES[name]) for name in COMMANDS])
+            formatter.write_dl([(name, self.summaries[name]) for name in self.table])
 
 
-@click.group(cls=LazyGroup, context_settings=CONTEXT_SETTINGS)
+@click.group(cls=LazyGroup, table=COMMANDS, summaries=SUMMARIES, context_settings=CONTEXT_SETTINGS)
 @click.version_option(package_name="segkd", message="segkd %(version)s")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error; may stand anywhere.")
 @click.pass_context

@@ -31,13 +31,13 @@ def _relative(path: str) -> str:
 RelativePath = Annotated[str, AfterValidator(_relative)]
 
 
-class Part(BaseModel):
+class Section(BaseModel):
     """A section of the manifest; unknown keys are errors."""
 
     model_config = ConfigDict(extra="forbid", protected_namespaces=(), populate_by_name=True)
 
 
-class Source(Part):
+class Source(Section):
     """Where the graphs come from."""
 
     run: str
@@ -52,7 +52,7 @@ class Source(Part):
     """Commit of the code that exported."""
 
 
-class Labels(Part):
+class Labels(Section):
     """The label space."""
 
     names: list[str]
@@ -60,7 +60,7 @@ class Labels(Part):
     ignore: int = 255
 
 
-class Input(Part):
+class Input(Section):
     """The graph's input: frames as a camera gives them."""
 
     name: str
@@ -88,7 +88,7 @@ class Input(Part):
         return self
 
 
-class Box(Part):
+class Box(Section):
     """A rectangle of pixels."""
 
     top_px: int = Field(ge=0)
@@ -97,7 +97,7 @@ class Box(Part):
     width_px: int = Field(ge=1)
 
 
-class Geometry(Part):
+class Geometry(Section):
     """How the graph brings the frame to the network's size, and at which size it labels."""
 
     height_px: int = Field(ge=1)
@@ -121,7 +121,7 @@ class Geometry(Part):
         return None if self.labels == "frame" or box == (0, 0, self.height_px, self.width_px) else box
 
 
-class Output(Part):
+class Output(Section):
     """One output tensor of the graph."""
 
     name: str
@@ -129,20 +129,20 @@ class Output(Part):
     shape: list[int | str | None]
 
 
-class Outputs(Part):
+class Outputs(Section):
     """The graph's outputs."""
 
     labels: Output
 
 
-class Normalisation(Part):
+class Normalisation(Section):
     """What the graph does to its input, in 0..255 RGB: ``(frame - mean) / std``."""
 
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
 
 
-class Variant(Part):
+class Variant(Section):
     """One graph."""
 
     file: RelativePath
@@ -159,7 +159,7 @@ class Variant(Part):
     that stayed in float because a half cannot hold their values."""
 
 
-class Calibration(Part):
+class Calibration(Section):
     """What the ranges of the int8 variants come from."""
 
     data: str
@@ -183,7 +183,7 @@ class Calibration(Part):
     """What the int8 variants that were written reach, the worse of both."""
 
 
-class Reference(Part):
+class Reference(Section):
     """Validation frames with what the source networks say of them."""
 
     count: int = Field(ge=0)
@@ -193,7 +193,7 @@ class Reference(Part):
     ids: RelativePath | list[str] = Field(default_factory=list)
 
 
-class Evaluation(Part):
+class Evaluation(Section):
     """What the source run reached on its own validation set, as it validates: before any export."""
 
     miou: float = Field(ge=0, le=1)
@@ -203,7 +203,7 @@ class Evaluation(Part):
     """Rules, whole image or window."""
 
 
-class Manifest(Part):
+class Manifest(Section):
     """Contents of ``manifest.json``."""
 
     schema_: int = Field(default=SCHEMA, alias="schema")

@@ -9,7 +9,7 @@ from typing import Any
 
 from segkd.errors import SegkdError
 from segkd.files import read_json, write_json
-from segkd.files.written_files import Bench, Parity, Part, check_content, require_key
+from segkd.files.written_files import Bench, JsonContent, Parity, check_content, require_key
 from segkd.folders import ArtifactFiles
 from segkd_deploy.artifact import Artifact
 
@@ -95,7 +95,7 @@ def load_evidence(artifact: Artifact, variants: Sequence[str]) -> Evidence:
     return Evidence(parity, benches, [parity_path, *(bench_path(artifact, variant) for variant in variants)])
 
 
-def _read(path: Path, command: str, model: type[Part], needs: Sequence[str]) -> dict[str, Any]:
+def _read(path: Path, command: str, model: type[JsonContent], needs: Sequence[str]) -> dict[str, Any]:
     if not path.is_file():
         raise SegkdError(f"{path} is missing; make it with `{command}`")
     content = read_json(path)

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from segkd.errors import SegkdError, unknown_name
-from segkd.recipe import Named, TrainPart, split_named
+from segkd.recipe import Named, TrainSection, split_named
 from segkd_distill.methods.base import Group, Method
 from segkd_distill.models.segmenter import Segmenter
 
@@ -56,7 +56,7 @@ class Poly:
         return decayed * (1 - (1 - step / self.warmup_steps) * (1 - WARMUP_RATIO))
 
 
-def build_schedule(train: TrainPart) -> Poly:
+def build_schedule(train: TrainSection) -> Poly:
     """The learning rate of a recipe.
 
     ``poly`` has the options ``power`` (0.9) and ``min_lr`` (a hundredth of ``train.lr``, which is mmsegmentation's
@@ -89,7 +89,7 @@ def optimizer_settings(part: Named) -> tuple[str, Callable[..., torch.optim.Opti
     return name, cls, _options(f"optimizer {name}", options, defaults)
 
 
-def build_optimizer(train: TrainPart, student: Segmenter, method: Method | None) -> torch.optim.Optimizer:
+def build_optimizer(train: TrainSection, student: Segmenter, method: Method | None) -> torch.optim.Optimizer:
     """One optimiser for the student and for what its method trains beside it.
 
     Groups carry ``name`` and ``lr_mult``; the heads' ``lr_mult`` is ``train.head_lr_mult``. Weight decay: SGD decays

@@ -7,7 +7,7 @@ from functools import partial
 
 from segkd.errors import SegkdError
 from segkd.files.yaml_lines import KeyPath, dotted
-from segkd.recipe import Named, Recipe, TrainPart, split_named
+from segkd.recipe import Named, Recipe, TrainSection, split_named
 from segkd.recipe.problems import Places
 from segkd_distill.methods import check_hyper
 from segkd_distill.methods.compose import WEIGHTINGS, parse_methods
@@ -59,7 +59,7 @@ def _part(path: KeyPath, part: Named, check: Callable[[Named], object]) -> Itera
     yield path, partial(check, part)
 
 
-def _check_schedule(train: TrainPart, part: Named) -> None:
+def _check_schedule(train: TrainSection, part: Named) -> None:
     build_schedule(train.model_copy(update={"schedule": part}))
 
 

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from segkd.errors import SegkdError
-from segkd.recipe import StudentPart
+from segkd.recipe import StudentSection
 from segkd_distill.models.checkpoints import LoadReport, OtherClasses, load_backbone_weights, load_weights
 from segkd_distill.models.segmenter import Segmenter
 from segkd_distill.models.sources import open_model
 from segkd_distill.models.zoo import ModelConfig
 
 
-def check_start(student: StudentPart) -> None:
+def check_start(student: StudentSection) -> None:
     """A recipe that says ``from_scratch: false`` starts from weights.
 
     Raises:
@@ -28,7 +28,7 @@ def check_start(student: StudentPart) -> None:
 
 
 def build_student(
-    student: StudentPart, num_classes: int, class_names: Sequence[str] = ()
+    student: StudentSection, num_classes: int, class_names: Sequence[str] = ()
 ) -> tuple[Segmenter, ModelConfig]:
     """Build the network and load what it starts from: the backbone's weights first, then the whole network's.
 

@@ -28,7 +28,7 @@ MAX_STRETCH = 0.02
 
 
 @dataclass(frozen=True)
-class Frames:
+class ReferenceFrames:
     """Frames of a data set as a graph takes them.
 
     Attributes:
@@ -52,14 +52,14 @@ class Prediction:
         labels: uint8 class indices (N, height, width).
         margin: float16 (N, height, width), largest minus second largest upsampled logit.
         logits: float32 (N, K, h, w), not upsampled.
-        response: float32 (N,), how much the logits change at half the contrast, as relative L2; None if that was not
-            asked for.
+        contrast_response: float32 (N,), how much the logits change at half the contrast, as relative L2;
+            None if that was not asked for.
     """
 
     labels: NDArray[np.uint8]
     margin: NDArray[np.float16]
     logits: NDArray[np.float32]
-    response: NDArray[np.float32] | None = None
+    contrast_response: NDArray[np.float32] | None = None
 
 
 def pick_indices(total: int, count: int) -> list[int]:
@@ -68,7 +68,7 @@ def pick_indices(total: int, count: int) -> list[int]:
     return [index * total // count for index in range(count)]
 
 
-def read_frames(dataset: Dataset, count: int, camera: CameraFrame) -> Frames:
+def read_frames(dataset: Dataset, count: int, camera: CameraFrame) -> ReferenceFrames:
     """Frames spread over a data set; other sizes than the graph's are resized, images bilinear, masks nearest.
 
     Args:
@@ -82,7 +82,7 @@ def read_frames(dataset: Dataset, count: int, camera: CameraFrame) -> Frames:
     if not dataset.has_masks:
         raise SegkdError("reference frames need truth, but this data set has no masks; name a labelled one with --data")
     samples = [dataset.read(index) for index in pick_indices(len(dataset), count)]
-    return Frames(
+    return ReferenceFrames(
         np.stack([frame_for(sample.image, camera) for sample in samples]),
         np.stack([truth_for(sample.mask, camera) for sample in samples]),
         [sample.id for sample in samples],
@@ -95,7 +95,7 @@ def stretches(size: tuple[int, int], frame: tuple[int, int]) -> bool:
     return abs(size[0] * frame[1] / (size[1] * frame[0]) - 1) > MAX_STRETCH
 
 
-def say_stretched(frames: Frames, camera: CameraFrame) -> str | None:
+def say_stretched(frames: ReferenceFrames, camera: CameraFrame) -> str | None:
     """One line about images that lose their proportions in the frame; None if there are none."""
     if not frames.stretched:
         return None
@@ -173,11 +173,11 @@ def with_response(
     red, green, blue = (float(value) for value in segmenter.mean.flatten())
     half = scale_contrast(images, spec, (red, green, blue), GAIN)
     faint = predict(segmenter, half, device, camera)
-    return replace(student, response=contrast_response(student.logits, faint.logits))
+    return replace(student, contrast_response=contrast_response(student.logits, faint.logits))
 
 
 def write_reference(
-    folder: Path, frames: Frames, student: Prediction, teacher_labels: NDArray[np.uint8] | None
+    folder: Path, frames: ReferenceFrames, student: Prediction, teacher_labels: NDArray[np.uint8] | None
 ) -> dict[str, str]:
     """Write the arrays as plain ``.npy`` files and the names as ``ids.json``.
 
@@ -198,8 +198,8 @@ def write_reference(
         "margins": ("student_margin.npy", student.margin),
     }
     arrays["logits"] = ("student_logits.npy", as_recorded(student.logits))
-    if student.response is not None:
-        arrays["response"] = ("student_response.npy", student.response)
+    if student.contrast_response is not None:
+        arrays["response"] = ("student_response.npy", student.contrast_response)
     if teacher_labels is not None:
         arrays["teacher"] = ("teacher.npy", teacher_labels)
     for name, array in arrays.values():

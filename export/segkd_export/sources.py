@@ -22,7 +22,7 @@ from segkd_export.graph.to_onnx import OPSET
 from segkd_export.origin import Origin, is_run_name, open_model, open_run
 from segkd_export.precision.calibration_data import CalibrationData, gather_calibration
 from segkd_export.precision.int8_search import Int8Options
-from segkd_export.reference import Frames, read_frames
+from segkd_export.reference import ReferenceFrames, read_frames
 
 # Precision -> the variants that it writes.
 PRECISIONS: dict[str, tuple[str, ...]] = {"fp32": ("fp32",), "fp16": ("fp16",), "int8": ("int8", "int8-cpu")}
@@ -89,7 +89,7 @@ class Sources:
     imgsz: tuple[int, int]
     precisions: tuple[str, ...]
     camera: CameraFrame
-    frames: Frames
+    frames: ReferenceFrames
     fingerprint: str
     teacher: Network | None
     device: torch.device

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from segkd.errors import SegkdError
-from segkd.recipe import TrainPart
+from segkd.recipe import TrainSection
 from segkd_distill.methods.base import Group, Method
 from segkd_distill.models.zoo import build_model
 from segkd_distill.optim import build_optimizer, build_schedule, limit_gradients, set_learning_rate
@@ -24,7 +24,7 @@ class Adapters(Method):
 
 def test_poly_is_mmsegmentations() -> None:
     """lr 0.01, 40k, power 0.9, eta_min 1e-4 by the closed form; the default min_lr gives just that."""
-    schedule = build_schedule(TrainPart(iters=40000, lr=0.01))
+    schedule = build_schedule(TrainSection(iters=40000, lr=0.01))
     assert schedule(0) == pytest.approx(0.01)
     assert schedule(20000) == pytest.approx(0.0099 * 0.5**0.9 + 1e-4)
     assert schedule(39999) == pytest.approx(0.0099 * (1 / 40000) ** 0.9 + 1e-4)
@@ -32,7 +32,7 @@ def test_poly_is_mmsegmentations() -> None:
 
 def test_warm_up_is_mmcvs() -> None:
     """mmcv 1.x: regular * (1 - (1 - step / warmup_iters) * (1 - 1e-6)), the decay running from the first step on."""
-    part = TrainPart(iters=100, lr=1.0, warmup_iters=4, schedule={"poly": {"power": 1.0, "min_lr": 0.0}})
+    part = TrainSection(iters=100, lr=1.0, warmup_iters=4, schedule={"poly": {"power": 1.0, "min_lr": 0.0}})
     schedule = build_schedule(part)
     expected = [1e-6, 0.99 * 0.25000075, 0.97 * 0.75000025, 0.96, 0.5]
     assert [schedule(step) for step in (0, 1, 3, 4, 50)] == pytest.approx(expected)
@@ -40,7 +40,7 @@ def test_warm_up_is_mmcvs() -> None:
 
 def test_min_lr_is_not_multiplied() -> None:
     """Segmentors with heads at ten times the rate: (0.1 - 0.001) * 0.5 + 0.001, and 0.001 for all at the end."""
-    part = TrainPart(iters=100, lr=0.01, schedule={"poly": {"power": 1.0, "min_lr": 0.001}})
+    part = TrainSection(iters=100, lr=0.01, schedule={"poly": {"power": 1.0, "min_lr": 0.001}})
     schedule = build_schedule(part)
     assert [schedule(step, 10.0) for step in (0, 50, 100)] == pytest.approx([0.1, 0.0505, 0.001])
     assert [schedule(step, 1.0) for step in (0, 50, 100)] == pytest.approx([0.01, 0.0055, 0.001])
@@ -58,12 +58,12 @@ def test_min_lr_is_not_multiplied() -> None:
 )
 def test_bad_schedules(schedule: Any, message: str) -> None:
     with pytest.raises(SegkdError, match=message):
-        build_schedule(TrainPart(schedule=schedule))
+        build_schedule(TrainSection(schedule=schedule))
 
 
 def test_every_parameter_is_in_one_group_with_its_factor() -> None:
     student, method = build_model("quickstart-mv2", 3), Adapters()
-    optimizer = build_optimizer(TrainPart(optimizer="adamw", head_lr_mult=10, weight_decay=0.3), student, method)
+    optimizer = build_optimizer(TrainSection(optimizer="adamw", head_lr_mult=10, weight_decay=0.3), student, method)
     grouped = [id(p) for group in optimizer.param_groups for p in group["params"]]
     every = [*student.parameters(), *method.parameters()]
     assert sorted(grouped) == sorted(map(id, every))
@@ -81,7 +81,7 @@ def test_every_parameter_is_in_one_group_with_its_factor() -> None:
 
 
 def test_sgd_decays_everything() -> None:
-    part = TrainPart(optimizer={"sgd": {"momentum": 0.8, "nesterov": True}})
+    part = TrainSection(optimizer={"sgd": {"momentum": 0.8, "nesterov": True}})
     optimizer = build_optimizer(part, build_model("quickstart-mv2", 3), None)
     assert [group["name"] for group in optimizer.param_groups] == ["backbone", "heads"]
     assert {group["weight_decay"] for group in optimizer.param_groups} == {5e-4}
@@ -100,7 +100,7 @@ def test_sgd_decays_everything() -> None:
 )
 def test_bad_optimizers(optimizer: Any, message: str) -> None:
     with pytest.raises(SegkdError, match=message):
-        build_optimizer(TrainPart(optimizer=optimizer), build_model("quickstart-mv2", 3), None)
+        build_optimizer(TrainSection(optimizer=optimizer), build_model("quickstart-mv2", 3), None)
 
 
 def test_inactive_groups_are_not_updated_and_norms_are_clipped() -> None:

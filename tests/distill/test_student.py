@@ -7,7 +7,7 @@ import torch
 
 from segkd.data.base import LabelSpace
 from segkd.errors import SegkdError
-from segkd.recipe import StudentPart, load_recipe
+from segkd.recipe import StudentSection, load_recipe
 from segkd_distill.models.checkpoints.formats.cirkd import CAFFE
 from segkd_distill.models.saved_model import save_model
 from segkd_distill.models.segmenter import Segmenter
@@ -25,7 +25,7 @@ def test_a_published_recipe_does_not_start_from_random_weights() -> None:
 
 
 def test_recipes_that_say_nothing_and_the_quickstarts() -> None:
-    check_start(StudentPart(model="pspnet-r18"))
+    check_start(StudentSection(model="pspnet-r18"))
     assert load_recipe("quickstart-student").student.from_scratch is True
     check_start(load_recipe("quickstart-teacher").student)
 
@@ -33,16 +33,16 @@ def test_recipes_that_say_nothing_and_the_quickstarts() -> None:
 def test_the_architecture_has_the_normalisation_of_its_weights(tmp_path: Path) -> None:
     torch.save(foreign.state_dict("cirkd-deeplabv3-mv2"), tmp_path / "w.pth")
     # MobileNetV2's tensors are the same in both networks; what they were trained with is not.
-    student, config = build_student(StudentPart(model="pspnet-mv2", backbone_weights=str(tmp_path / "w.pth")), 3)
+    student, config = build_student(StudentSection(model="pspnet-mv2", backbone_weights=str(tmp_path / "w.pth")), 3)
     assert (config.mean, config.std) == CAFFE and config.name == "pspnet-mv2"
     torch.testing.assert_close(student.mean.flatten(), torch.tensor(CAFFE.mean))
-    _, untouched = build_student(StudentPart(model="pspnet-mv2"), 3)
+    _, untouched = build_student(StudentSection(model="pspnet-mv2"), 3)
     assert untouched == MODELS["pspnet-mv2"]
 
 
 def test_weights_for_other_classes_leave_a_fresh_classifier(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     torch.save(foreign.state_dict("cirkd-deeplabv3-mv2"), tmp_path / "w.pth")
-    part = StudentPart(model="cirkd-deeplabv3-mv2", weights=str(tmp_path / "w.pth"))
+    part = StudentSection(model="cirkd-deeplabv3-mv2", weights=str(tmp_path / "w.pth"))
     with pytest.raises(
         SegkdError, match=r"19 classes, the network has 3 \([\w.]+\); with --fresh-classifier the student"
     ):
@@ -65,7 +65,7 @@ def test_classifiers_follow_the_names_of_the_classes(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], data: tuple[str, ...]
 ) -> None:
     model = saved_run(tmp_path, ("a", "b-b", "c"))
-    part = StudentPart(model="quickstart-mv2", weights=str(tmp_path))
+    part = StudentSection(model="quickstart-mv2", weights=str(tmp_path))
     student, _ = build_student(part, len(data), data)
     order = [["a", "b b", "c"].index(name.lower().replace("_", " ")) for name in data]
     assert torch.equal(student.decode_head.conv_seg.weight, model.decode_head.conv_seg.weight[order])
@@ -75,7 +75,7 @@ def test_classifiers_follow_the_names_of_the_classes(
 
 def test_as_many_classes_of_other_names_are_other_classes(tmp_path: Path) -> None:
     model = saved_run(tmp_path, ("a", "b", "c"))
-    part = StudentPart(model="quickstart-mv2", weights=str(tmp_path))
+    part = StudentSection(model="quickstart-mv2", weights=str(tmp_path))
     with pytest.raises(SegkdError, match="no class of the weights is called d; with --fresh-classifier"):
         build_student(part, 3, ("a", "b", "d"))
     student, _ = build_student(part.model_copy(update={"fresh_classifier": True}), 3, ("a", "b", "d"))

@@ -11,8 +11,8 @@ from segkd.data import open_dataset
 from segkd.errors import SegkdError
 from segkd_export.graph.camera_frame import CameraFrame
 from segkd_export.reference import (
-    Frames,
     Prediction,
+    ReferenceFrames,
     pick_indices,
     predict,
     read_frames,
@@ -82,7 +82,7 @@ def test_prediction_holds_labels_margins_and_logits() -> None:
 def test_response_is_how_much_half_the_contrast_changes_the_logits() -> None:
     network, images, camera = random_network(0), random_frames(3, 2, ODD_SIZE), CameraFrame(ODD_SIZE)
     device = torch.device("cpu")
-    response = with_response(predict(network, images, device), network, images, device, camera).response
+    response = with_response(predict(network, images, device), network, images, device, camera).contrast_response
     assert response is not None and response.shape == (2,) and response.dtype == np.float32
     with torch.no_grad():
         image = torch.from_numpy(images).permute(0, 3, 1, 2).float()
@@ -93,7 +93,7 @@ def test_response_is_how_much_half_the_contrast_changes_the_logits() -> None:
 
 def test_files(tmp_path: Path) -> None:
     labels = np.ones((1, 2, 3), np.uint8)
-    frames = Frames(np.zeros((1, 2, 3, 3), np.uint8), labels, ["a"])
+    frames = ReferenceFrames(np.zeros((1, 2, 3, 3), np.uint8), labels, ["a"])
     student = Prediction(labels, labels.astype(np.float16), np.zeros((1, 4, 1, 1), np.float32))
     assert set(write_reference(tmp_path / "without", frames, student, None)) == {
         "frames",

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 GRID_PICTURES = 8
 
 
-@click.group(short_help="Make and check data sets.")
+@click.group()
 def data() -> None:
     """Make and check data sets.
 

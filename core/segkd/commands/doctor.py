@@ -13,7 +13,7 @@ from segkd.options import json_option, print_json
 TARGET_STATE = "segkd_deploy.targets.doctor"
 
 
-@click.command(short_help="Show what this machine has.")
+@click.command()
 @click.option("--target", help="Another machine: ssh://user@host[:port] or a name of devices.yaml.")
 @click.option("--devices", "devices_file", type=click.Path(path_type=Path), help="File that names devices.")
 @click.option("--accept-new-host-key", is_flag=True, help="Take and remember a host key that was never seen.")

@@ -17,7 +17,7 @@ TRIMAP_PX, BOUNDARY_F_PX, BOOTSTRAP = (1, 2, 3, 5, 10), 3.0, 1000
 BOUNDARY_RATIO, CITYSCAPES_BOUNDARY_RATIO = 0.02, 0.005
 
 
-@click.command("eval", short_help="Score a run, a checkpoint or an artifact on a data set.")
+@click.command("eval")
 @click.argument("source", metavar="SOURCE")
 @click.option("--data", metavar="NAME:PATH", help="Images to score; by default a run's validation data.")
 @click.option("--split", default="val", show_default=True, help="Split of --data.")

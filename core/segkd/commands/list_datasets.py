@@ -7,7 +7,7 @@ import click
 from segkd.options import json_option, print_json
 
 
-@click.command("datasets", short_help="Data sets, with their options.")
+@click.command("datasets")
 @json_option
 def list_datasets(as_json: bool) -> None:
     """Data sets, with their options.

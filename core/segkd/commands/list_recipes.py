@@ -7,11 +7,13 @@ import click
 from segkd.options import json_option, print_json
 
 
-@click.command("recipes", short_help="Recipes that come with segkd.")
+@click.command("recipes")
 @click.argument("words", nargs=-1)
 @json_option
 def list_recipes(words: tuple[str, ...], as_json: bool) -> None:
-    """Recipes that come with segkd, with the published numbers of their experiments (mIoU in percent).
+    """Recipes that come with segkd.
+
+    Beside each are the published numbers of its experiment (mIoU in percent).
 
     WORDS pick those whose name or summary has all of them.
 

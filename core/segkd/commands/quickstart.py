@@ -9,7 +9,7 @@ import click
 from segkd.options import OUT_FOLDER
 
 
-@click.command(short_help="Run the whole chain on built-in street scenes.")
+@click.command()
 @click.option("--out", type=OUT_FOLDER, default=Path("quickstart"), show_default=True)
 @click.option("--seed", type=int, default=1, show_default=True, help="Of the scenes and of every training.")
 @click.option("--set", "settings", multiple=True, metavar="A.B=C", help="A recipe value for every training.")
@@ -26,7 +26,7 @@ def quickstart(
     gates: Path | None,
     as_json: bool,
 ) -> None:
-    """Run the whole chain on built-in street scenes; no download, no GPU.
+    """Run the whole chain on built-in street scenes. No download, no GPU.
 
     Makes the data, trains a teacher, trains a student alone and the same student distilled with unlabelled frames,
     exports, validates, benchmarks, releases and reports. Each step is an ordinary command, printed before it runs.

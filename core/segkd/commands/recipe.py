@@ -7,12 +7,11 @@ from pathlib import Path
 
 import click
 
+from segkd.cli import CONTEXT_SETTINGS
 from segkd.options import json_option, print_json, set_option
 
-CONTEXT_SETTINGS = {"help_option_names": ["-h", "--help"]}
 
-
-@click.group(short_help="Show, copy and check recipes.", context_settings=CONTEXT_SETTINGS)
+@click.group(context_settings=CONTEXT_SETTINGS)
 def recipe() -> None:
     """Show, copy and check recipes.
 

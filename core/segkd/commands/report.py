@@ -9,7 +9,7 @@ import click
 from segkd.options import OUT_FILE
 
 
-@click.command(short_help="Draw a report from the files of a workflow.")
+@click.command()
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--out", type=OUT_FILE, help="The page; default FOLDER/report.html.")
 def report(folder: Path, out: Path | None) -> None:

@@ -16,7 +16,7 @@ from segkd.files.small_files import read_text
 _LIST_BYTES = 64 << 20
 
 
-class Frames(Dataset):
+class FrameRange(Dataset):
     """Some images of another data set, in its order.
 
     Args:
@@ -49,7 +49,7 @@ class Frames(Dataset):
         return self._source.read_mask(self._indices[index])
 
 
-def choose_frames(dataset: Dataset, frames: str, root: Path) -> Frames:
+def choose_frames(dataset: Dataset, frames: str, root: Path) -> FrameRange:
     """The images that an option ``frames`` picks.
 
     Args:
@@ -62,7 +62,7 @@ def choose_frames(dataset: Dataset, frames: str, root: Path) -> Frames:
         SegkdError: if it is neither, or the list is missing or names what is not there.
     """
     if frames.startswith("@"):
-        return Frames(dataset, _listed(dataset, _list_file(frames[1:], root)))
+        return FrameRange(dataset, _listed(dataset, _list_file(frames[1:], root)))
     parts = frames.split(":")
     try:
         if len(parts) not in (2, 3):
@@ -75,7 +75,7 @@ def choose_frames(dataset: Dataset, frames: str, root: Path) -> Frames:
         ) from None
     if step is not None and step < 1:
         raise SegkdError(f"frames={frames}: the step is {step}, expected 1 or more")
-    return Frames(dataset, range(len(dataset))[start:stop:step])
+    return FrameRange(dataset, range(len(dataset))[start:stop:step])
 
 
 def _list_file(name: str, root: Path) -> Path:

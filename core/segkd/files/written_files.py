@@ -23,13 +23,13 @@ Amount = Annotated[float, Field(ge=0)]
 Flag = bool | float | None
 
 
-class Part(BaseModel):
-    """A section: types are not converted, further keys are let through."""
+class JsonContent(BaseModel):
+    """A file's content or a section of it: types are not converted, further keys are let through."""
 
     model_config = ConfigDict(extra="allow", strict=True, protected_namespaces=())
 
 
-class GateRow(Part):
+class GateRow(JsonContent):
     """A gate with its verdict."""
 
     name: str
@@ -39,7 +39,7 @@ class GateRow(Part):
     passed: bool
 
 
-class SeenArtifact(Part):
+class SeenArtifact(JsonContent):
     """The export that evidence speaks of."""
 
     path: str | None = None
@@ -50,7 +50,7 @@ class SeenArtifact(Part):
     bytes: Count | None = None
 
 
-class Machine(Part):
+class Machine(JsonContent):
     """Where something ran."""
 
     model: str | None = None
@@ -59,7 +59,7 @@ class Machine(Part):
     nvpmodel: str | dict[str, Any] | None = None
 
 
-class Runtime(Part):
+class Runtime(JsonContent):
     """What ran it."""
 
     name: str | None = None
@@ -68,7 +68,7 @@ class Runtime(Part):
     threads: Count | None = None
 
 
-class Flips(Part):
+class Flips(JsonContent):
     """Pixels with another label."""
 
     total: Count | None = None
@@ -76,7 +76,7 @@ class Flips(Part):
     boundary: Count | None = None
 
 
-class Miou(Part):
+class Miou(JsonContent):
     """mIoU of source and graph."""
 
     source: Share | None = None
@@ -84,7 +84,7 @@ class Miou(Part):
     delta: Annotated[float, Field(ge=-1, le=1)] | None = None
 
 
-class WholeSet(Part):
+class WholeSet(JsonContent):
     """The score on a whole data set."""
 
     miou: Share | None
@@ -93,7 +93,7 @@ class WholeSet(Part):
     fingerprint: str | None = None
 
 
-class ParityVariant(Part):
+class ParityVariant(JsonContent):
     """What ``segkd validate`` says of one variant."""
 
     sha256: str | None = None
@@ -109,7 +109,7 @@ class ParityVariant(Part):
     gates: list[GateRow] | None = None
 
 
-class Parity(Part):
+class Parity(JsonContent):
     """``parity.json``."""
 
     schema_: int | None = Field(default=None, alias="schema")
@@ -123,7 +123,7 @@ class Parity(Part):
     variants: dict[str, ParityVariant] = Field(default_factory=dict)
 
 
-class LatencyMs(Part):
+class LatencyMs(JsonContent):
     """Percentiles."""
 
     p50: Amount | None = None
@@ -132,13 +132,13 @@ class LatencyMs(Part):
     max: Amount | None = None
 
 
-class Settings(Part):
+class Settings(JsonContent):
     """What a measurement was asked for."""
 
     preset: str | None = None
 
 
-class Method(Part):
+class Method(JsonContent):
     """How was measured."""
 
     scenario: str | None = None
@@ -149,26 +149,26 @@ class Method(Part):
     settings: Settings | None = None
 
 
-class Load(Part):
+class Load(JsonContent):
     """The cold start."""
 
     total_ms: Amount | None = None
 
 
-class Memory(Part):
+class Memory(JsonContent):
     """Memory of the process."""
 
     rss_peak: Count | None = None
 
 
-class Power(Part):
+class Power(JsonContent):
     """Energy."""
 
     energy_mj_per_frame: float | None = None
     net_energy_mj_per_frame: float | None = None
 
 
-class Bench(Part):
+class Bench(JsonContent):
     """``bench.json``."""
 
     schema_: int | None = Field(default=None, alias="schema")
@@ -188,7 +188,7 @@ class Bench(Part):
     latencies_ns: list[Amount] | None = None
 
 
-class ReleaseRecord(Part):
+class ReleaseRecord(JsonContent):
     """``release.json``."""
 
     schema_: int | None = Field(default=None, alias="schema")
@@ -201,33 +201,33 @@ class ReleaseRecord(Part):
     gates_sha256: str | None = None
 
 
-class Evaluated(Part):
+class Evaluated(JsonContent):
     """The scores of a run."""
 
     miou: Share | None = None
     per_class: dict[str, Share | None] | None = None
 
 
-class RunData(Part):
+class RunData(JsonContent):
     """What a run was trained on."""
 
     val: str | None = None
     fingerprints: dict[str, str | None] | None = None
 
 
-class Seconds(Part):
+class Seconds(JsonContent):
     """How long a run took."""
 
     train: Amount | None = None
 
 
-class Skipped(Part):
+class Skipped(JsonContent):
     """Damaged samples that were left out."""
 
     samples: Count | None = None
 
 
-class RunRecord(Part):
+class RunRecord(JsonContent):
     """``run.json``."""
 
     finished: bool | None = None
@@ -239,7 +239,7 @@ class RunRecord(Part):
     published: dict[str, Any] | None = None
 
 
-class LabelSpaceRecord(Part):
+class LabelSpaceRecord(JsonContent):
     """The classes in ``model.json``."""
 
     names: list[str]
@@ -247,7 +247,7 @@ class LabelSpaceRecord(Part):
     ignore: Annotated[int, Field(ge=0, le=255)] = 255
 
 
-class ModelCard(Part):
+class ModelCard(JsonContent):
     """``model.json`` of a run."""
 
     label_space: LabelSpaceRecord | None = None
@@ -258,7 +258,7 @@ class ModelCard(Part):
     std: list[float] | None = None
 
 
-def read_checked(path: Path, model: type[Part], advice: str, needs: Iterable[str] = ()) -> dict[str, Any]:
+def read_checked(path: Path, model: type[JsonContent], advice: str, needs: Iterable[str] = ()) -> dict[str, Any]:
     """The object in a JSON file, as it is written there, once a model has found nothing wrong.
 
     Args:
@@ -274,7 +274,7 @@ def read_checked(path: Path, model: type[Part], advice: str, needs: Iterable[str
 
 
 def check_content(
-    content: dict[str, Any], source: str, model: type[Part], advice: str, needs: Iterable[str] = ()
+    content: dict[str, Any], source: str, model: type[JsonContent], advice: str, needs: Iterable[str] = ()
 ) -> dict[str, Any]:
     """An object that was read already; see :func:`read_checked`.
 

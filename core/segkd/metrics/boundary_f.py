@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from segkd.errors import SegkdError
 from segkd.metrics.boundary import boundary_band
+from segkd.metrics.confusion import check_shapes
 from segkd.metrics.scores import mean_of_defined
 
 
@@ -70,8 +71,7 @@ class BoundaryF:
         Raises:
             SegkdError: for other types or shapes.
         """
-        if prediction.shape != target.shape:
-            raise SegkdError(f"prediction has shape {prediction.shape}, its target {target.shape}; they must be equal")
+        check_shapes(prediction, target, maps=True)
         prediction = np.where(target != self.ignore, prediction, np.uint8(255))
         contours = [np.where(boundary_band(labels, 1), labels, np.uint8(255)) for labels in (prediction, target)]
         present = np.flatnonzero(sum(np.bincount(contour.ravel(), minlength=256) for contour in contours))

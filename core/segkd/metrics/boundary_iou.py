@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from segkd.errors import SegkdError
 from segkd.metrics.boundary import boundary_band
+from segkd.metrics.confusion import check_shapes
 from segkd.metrics.scores import Areas
 
 
@@ -54,8 +55,7 @@ class BoundaryIoU:
         Raises:
             SegkdError: for other types or shapes.
         """
-        if prediction.shape != target.shape:
-            raise SegkdError(f"prediction has shape {prediction.shape}, its target {target.shape}; they must be equal")
+        check_shapes(prediction, target, maps=True)
         width_px = edge_width_px(target.shape, self.ratio)
         self.widths_px.add(width_px)
         scored = target != self.ignore

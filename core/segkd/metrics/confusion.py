@@ -50,8 +50,7 @@ class ConfusionMatrix:
             SegkdError: for different shapes, values that are no integers, or a target that is neither a class nor
                 ignored.
         """
-        if prediction.shape != target.shape:
-            raise SegkdError(f"prediction has shape {prediction.shape}, its target {target.shape}; they must be equal")
+        check_shapes(prediction, target)
         predicted = self._as_bytes(prediction, "prediction").ravel()
         truth = self._as_bytes(target, "target").ravel()
         table = _joint_histogram(truth, predicted)
@@ -94,6 +93,19 @@ class ConfusionMatrix:
                     f"nor the ignored {self.ignore}"
                 )
         return np.where(inside, values, 255).astype(np.uint8)
+
+
+def check_shapes(prediction: NDArray[Any], target: NDArray[Any], *, maps: bool = False) -> None:
+    """Refuse arrays of different shapes, or with ``maps`` any that are no two maps (height, width).
+
+    Raises:
+        SegkdError: giving both shapes.
+    """
+    if prediction.shape != target.shape or (maps and target.ndim != 2):
+        form = ": two maps (height, width)" if maps else ""
+        raise SegkdError(
+            f"prediction has shape {prediction.shape}, its target {target.shape}; they must be equal{form}"
+        )
 
 
 def _joint_histogram(truth: NDArray[np.uint8], predicted: NDArray[np.uint8]) -> NDArray[np.int64]:

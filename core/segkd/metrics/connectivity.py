@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from segkd.errors import SegkdError
+from segkd.metrics.confusion import check_shapes
 from segkd.metrics.scores import mean_of_defined
 
 _TRUE, _PREDICTED, _TOUCHED, _FRAGMENTED, _SHARE, _SPURIOUS = range(6)
@@ -74,10 +74,7 @@ class Connectivity:
         Raises:
             SegkdError: for other types or shapes.
         """
-        if prediction.shape != target.shape or target.ndim != 2:
-            raise SegkdError(
-                f"connectivity needs two maps (height, width) of one size, got {prediction.shape} and {target.shape}"
-            )
+        check_shapes(prediction, target, maps=True)
         self.images += 1
         prediction = np.where(target != self.ignore, prediction, np.uint8(255))
         present = np.flatnonzero(sum(np.bincount(labels.ravel(), minlength=256) for labels in (prediction, target)))

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from segkd.errors import SegkdError
 from segkd.metrics.boundary import boundary_band
-from segkd.metrics.confusion import ConfusionMatrix
+from segkd.metrics.confusion import ConfusionMatrix, check_shapes
 
 
 class Trimap:
@@ -55,8 +55,7 @@ class Trimap:
         Raises:
             SegkdError: for other types or shapes.
         """
-        if prediction.shape != target.shape:
-            raise SegkdError(f"prediction has shape {prediction.shape}, its target {target.shape}; they must be equal")
+        check_shapes(prediction, target, maps=True)
         inner = np.zeros(target.shape, bool)
         for width_px, ring in zip(self.widths_px, self._rings, strict=True):
             band = boundary_band(target, width_px, neutral=self._neutral)

@@ -11,12 +11,12 @@
 
 from segkd.recipe.recipe import (
     NOT_YET,
-    AugmentPart,
-    DataPart,
+    AugmentSection,
+    DataSection,
     Named,
     Recipe,
-    StudentPart,
-    TrainPart,
+    StudentSection,
+    TrainSection,
     dump_recipe,
     load_recipe,
     parse_recipe,
@@ -28,12 +28,12 @@ from segkd.recipe.recipe import (
 
 __all__ = [
     "NOT_YET",
-    "AugmentPart",
-    "DataPart",
+    "AugmentSection",
+    "DataSection",
     "Named",
     "Recipe",
-    "StudentPart",
-    "TrainPart",
+    "StudentSection",
+    "TrainSection",
     "dump_recipe",
     "load_recipe",
     "parse_recipe",

@@ -28,7 +28,7 @@ Size = Annotated[tuple[int, int], BeforeValidator(as_size)]
 Range = Annotated[tuple[float, float], BeforeValidator(as_range)]
 
 
-class Part(BaseModel):
+class Section(BaseModel):
     """A section of a recipe; unknown keys and values of another type are errors."""
 
     model_config = ConfigDict(
@@ -36,7 +36,7 @@ class Part(BaseModel):
     )
 
 
-class DataPart(Part):
+class DataSection(Section):
     """Where the images come from; each value is ``NAME:PATH[,option=value]``."""
 
     train: str | None = None
@@ -51,7 +51,7 @@ class DataPart(Part):
     """Leave out training files that cannot be read, and count them; otherwise the first one ends the run."""
 
 
-class TeacherPart(Part):
+class TeacherSection(Section):
     """The network to learn from."""
 
     model: str | None = None
@@ -64,7 +64,7 @@ class TeacherPart(Part):
     """Methods that need labels get the teacher's on frames without, where it is surer than this; null for none."""
 
 
-class StudentPart(Part):
+class StudentSection(Section):
     """The network to train."""
 
     model: str | None = None
@@ -79,7 +79,7 @@ class StudentPart(Part):
     """Take ``weights`` for other classes, and start with a classifier of its own."""
 
 
-class AugmentPart(Part):
+class AugmentSection(Section):
     """Geometry on the host, colour on the device."""
 
     pipeline: str | None = None
@@ -123,7 +123,7 @@ class AugmentPart(Part):
         return known_preset("pipeline", PIPELINES, value)
 
     @model_validator(mode="after")
-    def _one_geometry(self) -> AugmentPart:
+    def _one_geometry(self) -> AugmentSection:
         given = [key for key in ("pipeline", "file", "transforms") if getattr(self, key) is not None]
         if len(given) > 1:
             raise ValueError(f"{' and '.join(given)} exclude each other; keep one")
@@ -134,7 +134,7 @@ class AugmentPart(Part):
         return self
 
 
-class TrainPart(Part):
+class TrainSection(Section):
     """The optimisation."""
 
     preset: str | None = None
@@ -177,7 +177,7 @@ class TrainPart(Part):
         return known_preset("preset", SCHEDULES, value)
 
 
-class EvalPart(Part):
+class EvalSection(Section):
     """Validation."""
 
     every: int | None = Field(default=None, ge=1)
@@ -194,7 +194,7 @@ class EvalPart(Part):
     """Whose rules; by default images and labels at their own size, with mmsegmentation's means."""
 
 
-class ExportPart(Part):
+class ExportSection(Section):
     """The deployed graph."""
 
     imgsz: Size | None = None
@@ -207,20 +207,20 @@ class ExportPart(Part):
     """Training images that int8 is calibrated on; by default ``data.train`` and ``data.unlabelled``."""
 
 
-class Recipe(Part):
+class Recipe(Section):
     """A whole run. ``segkd recipe show NAME`` prints one, ``segkd recipe check FILE`` tests one."""
 
     schema_: int = Field(default=SCHEMA, alias="schema")
     experiment: str | None = None
     """Published experiment that this is a run of; its numbers are shown beside ours (``segkd list recipes``)."""
-    data: DataPart = DataPart()
-    teacher: TeacherPart = TeacherPart()
-    student: StudentPart = StudentPart()
+    data: DataSection = DataSection()
+    teacher: TeacherSection = TeacherSection()
+    student: StudentSection = StudentSection()
     methods: list[Named] = []
-    augment: AugmentPart = AugmentPart()
-    train: TrainPart = TrainPart()
-    eval: EvalPart = EvalPart()
-    export: ExportPart = ExportPart()
+    augment: AugmentSection = AugmentSection()
+    train: TrainSection = TrainSection()
+    eval: EvalSection = EvalSection()
+    export: ExportSection = ExportSection()
     gates: dict[str, float] | None = None
     """Limits of ``segkd validate``: ``agreement`` for all graphs, ``fp16.agreement`` for a precision or a variant."""
 

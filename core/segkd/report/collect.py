@@ -14,7 +14,7 @@ from segkd import __version__
 from segkd.data.base import LabelSpace
 from segkd.errors import SegkdError
 from segkd.files import read_object
-from segkd.files.written_files import Bench, Parity, Part, ReleaseRecord, read_checked
+from segkd.files.written_files import Bench, JsonContent, Parity, ReleaseRecord, read_checked
 from segkd.folders import ArtifactFiles, is_artifact, is_run
 from segkd.report.content import RGB, Headline, Panel, PictureRow, Pictures, ReportData, Step
 from segkd.report.evidence_files import latency, parity_gates, parity_rows, release_gates
@@ -23,7 +23,7 @@ from segkd.report.run_files import RunContent, charts, class_table, headline, re
 
 SUMMARY = "summary.json"
 MAX_REFERENCE_ROWS = 6
-EVIDENCE: dict[str, type[Part]] = {"parity": Parity, "bench": Bench, "release": ReleaseRecord}
+EVIDENCE: dict[str, type[JsonContent]] = {"parity": Parity, "bench": Bench, "release": ReleaseRecord}
 
 # Parts of a summary and its pictures -> what the report calls them, in the order of the columns.
 RUNS: dict[str, str] = {"student": "student alone", "distilled": "distilled", "teacher": "teacher"}
@@ -135,7 +135,7 @@ def _run_paths(summary: Mapping[str, Any]) -> dict[str, str]:
     return {key: str(path) for key, path in paths.items() if path}
 
 
-def _evidence(folder: Path, entry: Any, model: type[Part]) -> dict[str, Any]:
+def _evidence(folder: Path, entry: Any, model: type[JsonContent]) -> dict[str, Any]:
     """A file that the summary names, as text or as ``{"file": path}``."""
     path = entry.get("file") if isinstance(entry, dict) else entry
     if not path:

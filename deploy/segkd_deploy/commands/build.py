@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from segkd_deploy.tensorrt.build import Built
 
 
-@click.command(short_help="Build TensorRT engines of exported graphs.")
+@click.command()
 @click.argument("source", type=click.Path(path_type=Path))
 @click.option("--variant", "variants", multiple=True, help="Variant of an artifact; may be repeated.  [default: all]")
 @click.option("--precision", help="Variants of these precisions, separated by commas.")

@@ -9,7 +9,7 @@ import click
 from segkd.options import OUT_FOLDER, json_option
 
 
-@click.command(short_help="Compare runs, variants and devices.")
+@click.command()
 @click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--variant", "variants", multiple=True, help="Only this variant; may be repeated.  [default: all]")
 @click.option("--force", is_flag=True, help="Show what is not comparable, with the reasons.")

@@ -12,7 +12,7 @@ from segkd.options import OUT_FOLDER, json_option
 LEASE_HELP = "Seconds that a device goes on without a word from here."
 
 
-@click.command(short_help="Copy, validate and bench on devices.")
+@click.command()
 @click.argument("artifact", type=click.Path(path_type=Path))
 @click.option("--target", "targets", multiple=True, required=True, help="local, ssh://user@host[:port] or a name.")
 @click.option("--out", required=True, type=OUT_FOLDER, help="Folder for what comes back.")

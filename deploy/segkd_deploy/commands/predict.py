@@ -11,7 +11,7 @@ import click
 from segkd.options import OUT_FOLDER, json_option
 
 
-@click.command(short_help="Label pictures and videos with an artifact.")
+@click.command()
 @click.argument("artifact", type=click.Path(path_type=Path))
 @click.argument("source", metavar="INPUT", type=click.Path(exists=True, path_type=Path))
 @click.option("--out", required=True, type=OUT_FOLDER, help="Folder to write into.")

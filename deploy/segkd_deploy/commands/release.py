@@ -9,12 +9,12 @@ import click
 from segkd.options import OUT_FOLDER, json_option
 
 
-@click.group(short_help="Create and verify gated release bundles.")
+@click.group()
 def release() -> None:
     """Create and verify gated release bundles."""
 
 
-@release.command(short_help="Check the gates and write a bundle.")
+@release.command()
 @click.argument("artifact", type=click.Path(path_type=Path))
 @click.option("--gates", type=click.Path(path_type=Path), help="YAML file of gates, see `segkd release gates`.")
 @click.option("--out", required=True, type=OUT_FOLDER, help="Folder to write the bundle into.")

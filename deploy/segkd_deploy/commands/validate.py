@@ -13,7 +13,7 @@ from segkd.options import OUT_FILE, json_option
 from segkd_deploy.targets.options import Remote, target_options
 
 
-@click.command(short_help="Compare exported graphs with their source.")
+@click.command()
 @click.argument("artifact", type=click.Path(path_type=Path))
 @click.option("--data", metavar="NAME:PATH", help="Also score the graphs on this whole data set.")
 @click.option("--split", default="val", show_default=True, help="Part of the data set.")

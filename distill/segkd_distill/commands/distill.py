@@ -11,7 +11,7 @@ from segkd_distill.commands.options import recipe_from, run_folder, teaching_opt
 from segkd_distill.commands.training import fit_and_print, require_training
 
 
-@click.command(short_help="Train a student from a teacher.")
+@click.command()
 @teaching_options
 @training_options
 def distill(**options: Any) -> None:

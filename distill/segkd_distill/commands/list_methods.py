@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 NUM_CLASSES = 19
 
 
-@click.command("methods", short_help="Distillation methods.")
+@click.command("methods")
 @json_option
 def list_methods(as_json: bool) -> None:
     """Distillation methods.

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from segkd_distill.models.catalogue.catalogue import Row
 
 
-@click.command("models", short_help="Networks, with their size.")
+@click.command("models")
 @click.option("--classes", "num_classes", type=click.IntRange(1, 255), default=19, show_default=True, help="Classes.")
 @click.option("--imgsz", type=IMGSZ, default="512x512", show_default=True, help="Size of the image for the FLOPs.")
 @json_option

@@ -12,7 +12,7 @@ from segkd.errors import import_extra
 from segkd.options import json_option, print_json
 
 
-@click.group(short_help="Say what a weights file is.")
+@click.group()
 def model() -> None:
     """Say what a weights file is."""
 

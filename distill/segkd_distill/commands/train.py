@@ -11,7 +11,7 @@ from segkd_distill.commands.options import recipe_from, run_folder, training_opt
 from segkd_distill.commands.training import fit_and_print, require_training
 
 
-@click.command(short_help="Train a network on labelled data alone.")
+@click.command()
 @training_options
 def train(**options: Any) -> None:
     """Train a network on labelled data alone.

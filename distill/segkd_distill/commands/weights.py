@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from segkd_distill.models.catalogue.download import Progress
 
 
-@click.group(short_help="List and fetch published weights.")
+@click.group()
 def weights() -> None:
     """List and fetch published weights.
 

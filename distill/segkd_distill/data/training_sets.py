@@ -9,7 +9,7 @@ from segkd.data.base import Dataset, LabelSpace, open_dataset, parse_spec
 from segkd.data.cache import open_cached
 from segkd.data.formats.decode import DamagedFileError
 from segkd.errors import SegkdError
-from segkd.recipe import DataPart
+from segkd.recipe import DataSection
 from segkd_distill.data.meaning import require_two_classes, say_what_scores_mean
 from segkd_distill.data.memory import in_memory_if_small
 from segkd_distill.run.progress import ProgressReport
@@ -36,7 +36,7 @@ class TrainingSets:
     fingerprints: dict[str, str]
 
 
-def open_training_sets(data: DataPart, *, workers: int = 0) -> TrainingSets:
+def open_training_sets(data: DataSection, *, workers: int = 0) -> TrainingSets:
     """Open the data sets of a resolved recipe.
 
     Without a cache, sets that are small stay decoded in memory.
@@ -84,7 +84,7 @@ def open_training_sets(data: DataPart, *, workers: int = 0) -> TrainingSets:
     return TrainingSets(train, val, unlabelled, first, (height, width), fingerprints)
 
 
-def _cached(data: DataPart, key: str, source: Dataset) -> Dataset:
+def _cached(data: DataSection, key: str, source: Dataset) -> Dataset:
     spec = str(getattr(data, key))
     _, root, _ = parse_spec(spec)
     with ProgressReport("cache", len(source)) as report:

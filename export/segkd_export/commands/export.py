@@ -41,7 +41,7 @@ class BatchType(click.ParamType):  # type: ignore[type-arg]  # older click canno
         return numbers[0], numbers[1]
 
 
-@click.command(short_help="Write a run's complete ONNX graphs and their reference.")
+@click.command()
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--out", type=OUT_FOLDER, help="Artifact folder.  [default: RUN/artifact]")
 @click.option("--weights", type=click.Path(path_type=Path), help="Weights file, where RUN is a model's name.")

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from segkd_export.lint.lint import LintReport
 
 
-@click.command(short_help="Hold ONNX graphs against a chip, without a GPU.")
+@click.command()
 @click.argument("graph", type=click.Path(path_type=Path))
 @click.option("--chip", required=True, help="Chip: orin, orin-nx, orin-nano, thor, rtx40, ...")
 @click.option("--tensorrt", "line", help="TensorRT line, as in 10.3, or all.  [default: the chip's usual one]")
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @click.option("--variant", "variants", multiple=True, help="Variant of an artifact; may be repeated.  [default: all]")
 @json_option
 def lint(graph: Path, chip: str, line: str | None, dla: bool, variants: tuple[str, ...], as_json: bool) -> None:
-    """Hold ONNX graphs against a chip, without a GPU.
+    """Check ONNX graphs for a chip, without a GPU.
 
     GRAPH is an ONNX file or an artifact folder. Types, operators, int64, sizes and the rules of precision are those of
     the chip's TensorRT. Variants for CPUs (int8-cpu) are left out unless they are named.

@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 
 from segkd.errors import SegkdError
-from segkd.files.written_files import Bench, ModelCard, Parity, Part, ReleaseRecord, RunRecord, read_checked
+from segkd.files.written_files import Bench, JsonContent, ModelCard, Parity, ReleaseRecord, RunRecord, read_checked
 
 PARITY: dict[str, Any] = {"variants": {"fp32": {"agreement": 1, "gates": [{"name": "agreement", "passed": True}]}}}
 LABELS = {"names": ["road"], "palette": [[1, 2, 3]]}
 
 
-def read(folder: Path, content: Any, model: type[Part], *needs: str) -> dict[str, Any]:
+def read(folder: Path, content: Any, model: type[JsonContent], *needs: str) -> dict[str, Any]:
     (folder / "x.json").write_text(json.dumps(content))
     return read_checked(folder / "x.json", model, "make it again", needs)
 
@@ -31,7 +31,7 @@ def read(folder: Path, content: Any, model: type[Part], *needs: str) -> dict[str
     ],
 )
 def test_files_of_older_and_newer_versions_are_read_as_they_are(
-    tmp_path: Path, content: dict[str, Any], model: type[Part]
+    tmp_path: Path, content: dict[str, Any], model: type[JsonContent]
 ) -> None:
     assert read(tmp_path, content, model) == content
 
@@ -59,7 +59,7 @@ def test_files_of_older_and_newer_versions_are_read_as_they_are(
     ],
 )
 def test_a_wrong_type_is_one_line_with_file_and_key(
-    tmp_path: Path, content: Any, model: type[Part], place: str
+    tmp_path: Path, content: Any, model: type[JsonContent], place: str
 ) -> None:
     with pytest.raises(SegkdError) as caught:
         read(tmp_path, content, model)

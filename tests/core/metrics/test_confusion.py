@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from hypothesis.extra.numpy import arrays
 from sklearn.metrics import confusion_matrix
 
 from segkd.errors import SegkdError
-from segkd.metrics import ConfusionMatrix
+from segkd.metrics import BoundaryF, BoundaryIoU, ConfusionMatrix, Connectivity, Trimap
 
 
 def counted(prediction: object, target: object, num_classes: int) -> np.ndarray:
@@ -156,3 +157,11 @@ def test_bad_input() -> None:
 def test_impossible_classes(num_classes: int, ignore: int) -> None:
     with pytest.raises(SegkdError, match="needs 1 to 255 classes"):
         ConfusionMatrix(num_classes, ignore)
+
+
+@pytest.mark.parametrize("count", [BoundaryF(2), BoundaryIoU(2), Trimap(2, [1]), Connectivity(2)])
+@pytest.mark.parametrize("shapes", [((2, 3), (3, 2)), ((1, 2, 3), (1, 2, 3))])
+def test_measures_of_maps_take_two_maps_of_one_size(count: Any, shapes: tuple[Any, Any]) -> None:
+    prediction, target = (np.zeros(shape, np.uint8) for shape in shapes)
+    with pytest.raises(SegkdError, match=r"prediction has shape \(.*they must be equal: two maps \(height, width\)"):
+        count.update(prediction, target)

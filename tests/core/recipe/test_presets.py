@@ -8,7 +8,7 @@ import pytest
 
 from segkd.data.base import DATASETS
 from segkd.errors import SegkdError
-from segkd.recipe import AugmentPart, TrainPart, dump_recipe, load_recipe, parse_recipe
+from segkd.recipe import AugmentSection, TrainSection, dump_recipe, load_recipe, parse_recipe
 from segkd.recipe.presets import PIPELINE_SIZES, PIPELINES, SCHEDULES, pipeline_sizes, require_crop
 
 
@@ -19,14 +19,14 @@ def test_every_pipeline_is_valid_and_names_known_data_sets(name: str) -> None:
     assert (part.photometric, part.cat_max_ratio < 1) == (name == "mmseg",) * 2
     assert set(PIPELINE_SIZES[name]) <= set(DATASETS)
     for dataset, keys in PIPELINE_SIZES[name].items():
-        assert set(keys) <= set(AugmentPart.model_fields) - set(PIPELINES[name])
+        assert set(keys) <= set(AugmentSection.model_fields) - set(PIPELINES[name])
         assert parse_recipe({"augment": {"pipeline": name, **keys}}).augment.crop == tuple(keys["crop"]), dataset
 
 
 @pytest.mark.parametrize("name", SCHEDULES)
 def test_every_schedule_is_valid(name: str) -> None:
     part = parse_recipe({"train": {"preset": name}}).train
-    assert set(SCHEDULES[name]) <= set(TrainPart.model_fields)
+    assert set(SCHEDULES[name]) <= set(TrainSection.model_fields)
     assert {"iters", "lr", "optimizer", "weight_decay", "schedule", "head_lr_mult", "warmup_iters"} <= set(
         SCHEDULES[name]
     )
@@ -34,7 +34,7 @@ def test_every_schedule_is_valid(name: str) -> None:
 
 
 def test_published_numbers_of_the_schedules() -> None:
-    def train(name: str) -> TrainPart:
+    def train(name: str) -> TrainSection:
         return parse_recipe({"train": {"preset": name}}).train
 
     mmseg = train("mmseg-80k")

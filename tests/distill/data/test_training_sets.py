@@ -9,7 +9,7 @@ import pytest
 from segkd.data.cache import CachedDataset
 from segkd.data.formats.decode import DamagedFileError
 from segkd.errors import SegkdError
-from segkd.recipe import DataPart
+from segkd.recipe import DataSection
 from segkd_distill.data.memory import InMemory
 from segkd_distill.data.training_sets import TrainingSets, open_training_sets
 
@@ -22,7 +22,7 @@ def own(streets: Path, tmp_path: Path) -> Path:
 
 def opened(root: Path, **options: object) -> TrainingSets:
     spec = f"cityscapes:{root}"
-    return open_training_sets(DataPart.model_validate({"train": spec, "val": spec, **options}))
+    return open_training_sets(DataSection.model_validate({"train": spec, "val": spec, **options}))
 
 
 def damage(root: Path, split: str, number: int, kind: str = "leftImg8bit") -> Path:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from segkd.recipe import StudentPart
+from segkd.recipe import StudentSection
 from segkd_distill.models.checkpoints.formats.base import IMAGENET
 from segkd_distill.models.checkpoints.formats.torchvision import matches_resnet
 from segkd_distill.models.checkpoints.inspect import describe
@@ -46,7 +46,7 @@ def test_fcn(tmp_path: Path) -> None:
     assert (found.format, found.num_classes, found.normalisation) == ("torchvision", classes, IMAGENET)
     best = describe(found)["models"][0]
     assert (best["name"], best["fit"], best["matched"]) == ("torchvision-fcn-r50", 1.0, len(state))
-    student, _ = build_student(StudentPart(model="torchvision-fcn-r50", weights=str(tmp_path / "w.pth")), classes)
+    student, _ = build_student(StudentSection(model="torchvision-fcn-r50", weights=str(tmp_path / "w.pth")), classes)
     assert torch.equal(student.decode_head.conv_seg.weight, state["classifier.4.weight"])
     assert torch.equal(student.auxiliary_head.conv_seg.bias, state["aux_classifier.4.bias"])  # type: ignore[union-attr]
 
@@ -58,7 +58,7 @@ def test_backbones(name: str, tmp_path: Path) -> None:
 
 def test_imagenets_normalisation_wins_in_cirkds_networks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     torch.save(foreign.state_dict("torchvision-mobilenet_v2"), tmp_path / "w.pth")
-    part = StudentPart(model="cirkd-deeplabv3-mv2", backbone_weights=str(tmp_path / "w.pth"))
+    part = StudentSection(model="cirkd-deeplabv3-mv2", backbone_weights=str(tmp_path / "w.pth"))
     student, config = build_student(part, 3)
     assert (config.mean, config.std) == IMAGENET
     assert student.std.flatten().tolist() == pytest.approx([58.395, 57.12, 57.375])
