@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from segkd.errors import unknown_name
-from segkd_distill.losses.softened_kl import check_mask, check_pair, upcast
+from segkd_distill.losses.checks import check_mask, check_pair, upcast
 
 NORMS = ("batch", "sample")
 SMALLEST_NORM = 1e-12

@@ -6,8 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from segkd.errors import SegkdError
-from segkd_distill.losses.softened_kl import check_mask, upcast
+from segkd_distill.losses.checks import check_grids, check_mask, upcast
 
 
 def attention_map(feature: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -24,19 +23,6 @@ def attention_map(feature: Tensor, mask: Tensor | None = None) -> Tensor:
     if mask is not None:
         energy = energy.masked_fill(~mask.flatten(1), 0)
     return F.normalize(energy)
-
-
-def check_grids(s: Tensor, t: Tensor) -> None:
-    """Refuse features of other images or of another grid; the widths may differ.
-
-    Raises:
-        SegkdError: if they differ.
-    """
-    if s.dim() != 4 or t.dim() != 4 or s.shape[0] != t.shape[0] or s.shape[2:] != t.shape[2:]:
-        raise SegkdError(
-            f"student and teacher features must be (N, C, h, w) on one grid, got {tuple(s.shape)} and "
-            f"{tuple(t.shape)}: resize the teacher's first"
-        )
 
 
 def attention_transfer(s: Tensor, t: Tensor, *, mask: Tensor | None = None) -> Tensor:
@@ -64,8 +50,7 @@ def attention_transfer(s: Tensor, t: Tensor, *, mask: Tensor | None = None) -> T
         SegkdError: for grids that differ or a mask of another shape.
     """
     check_grids(s, t)
-    if mask is not None:
-        check_mask(mask, s)
+    check_mask(mask, s)
     with torch.autocast(s.device.type, enabled=False):
         difference = attention_map(s, mask) - attention_map(t.detach(), mask).to(upcast(s).dtype)
         total = difference.square().sum()

@@ -5,8 +5,8 @@ from __future__ import annotations
 from torch import Tensor
 
 from segkd_distill.losses.channel_wise import channel_wise
+from segkd_distill.losses.checks import check_pair, upcast
 from segkd_distill.losses.edge_kd import check_edges
-from segkd_distill.losses.softened_kl import check_pair, upcast
 
 
 def body_kd(s: Tensor, t: Tensor, mask: Tensor, *, temperature: float = 1.0, valid: Tensor | None = None) -> Tensor:

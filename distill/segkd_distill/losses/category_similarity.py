@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from segkd.errors import SegkdError
-from segkd_distill.losses.softened_kl import check_mask, check_pair, upcast
+from segkd_distill.losses.checks import check_mask, check_pair, check_temperature, upcast
 
 
 def category_similarity(
@@ -43,12 +43,10 @@ def category_similarity(
         SegkdError: for shapes that differ, a mask of another shape, a temperature <= 0 or a window < 1.
     """
     check_pair(s, t)
-    if not temperature > 0:
-        raise SegkdError(f"a temperature above 0 is needed, got {temperature}")
+    check_temperature(temperature)
     if pool < 1:
         raise SegkdError(f"a pooling window of at least 1 position is needed, got {pool}")
-    if mask is not None:
-        check_mask(mask, s)
+    check_mask(mask, s)
     s = upcast(s)
     images, classes = s.shape[:2]
     with torch.autocast(s.device.type, enabled=False):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from segkd_distill.losses.softened_kl import check_mask, check_pair, softened_kl, upcast
+from segkd_distill.losses.checks import check_mask, check_pair, upcast
+from segkd_distill.losses.softened_kl import softened_kl
 
 
 def channel_wise(s: Tensor, t: Tensor, *, temperature: float = 4.0, mask: Tensor | None = None) -> Tensor:

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from segkd.errors import SegkdError
-from segkd_distill.losses.softened_kl import check_mask, upcast
+from segkd_distill.losses.checks import check_grids, check_mask, upcast
 from segkd_distill.losses.unit_vectors import unit_vectors
 
 ROWS = 4096
@@ -122,10 +122,7 @@ def cross_image_relation(s: Tensor, t: Tensor, *, temperature: float = 0.1, mask
     Raises:
         SegkdError: for other shapes, a mask of another shape or a temperature out of range.
     """
-    if s.dim() != 4 or t.dim() != 4 or (s.shape[0], *s.shape[2:]) != (t.shape[0], *t.shape[2:]):
-        raise SegkdError(
-            f"student and teacher features must be (N, C, h, w) on one grid, got {tuple(s.shape)} and {tuple(t.shape)}"
-        )
+    check_grids(s, t)
     if not temperature * LARGEST_EXPONENT[torch.float64] >= 1:
         raise SegkdError(f"the relation needs a temperature of at least 1/600, got {temperature}")
     s, t = upcast(s), t.detach().to(upcast(s).dtype)

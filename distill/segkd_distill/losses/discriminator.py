@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from segkd.errors import SegkdError
-from segkd_distill.losses.softened_kl import check_pair, upcast
+from segkd_distill.losses.checks import check_pair, upcast
 
 SMALLEST_GRID = 64
 """Four halvings and a 4x4 score need so many positions."""

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from segkd.errors import SegkdError
-from segkd_distill.losses.softened_kl import check_mask, check_pair, softened_kl, upcast
+from segkd_distill.losses.checks import check_mask, check_pair, upcast
+from segkd_distill.losses.softened_kl import softened_kl
 
 
 def check_edges(mask: Tensor, s: Tensor) -> None:

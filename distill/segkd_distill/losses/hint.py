@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn import functional as F
 
-from segkd_distill.losses.softened_kl import check_mask, check_pair, upcast
+from segkd_distill.losses.checks import check_mask, check_pair, upcast
 
 
 def hint(s: Tensor, t: Tensor, *, mask: Tensor | None = None) -> Tensor:

@@ -10,7 +10,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from segkd.errors import SegkdError
-from segkd_distill.losses.softened_kl import upcast
+from segkd_distill.losses.checks import check_grids, upcast
 
 COUNT_EPSILON = 1e-6
 """Added to the number of pixels of a class, as the original does."""
@@ -53,11 +53,7 @@ def intra_class_variation(
     Raises:
         SegkdError: for grids or numbers of images that differ.
     """
-    if s.dim() != 4 or t.dim() != 4 or s.shape[0] != t.shape[0] or s.shape[2:] != t.shape[2:]:
-        raise SegkdError(
-            f"student and teacher features must be (N, C, h, w) on one grid, got {tuple(s.shape)} and "
-            f"{tuple(t.shape)}: resize the teacher's first"
-        )
+    check_grids(s, t)
     if labels.dim() != 3 or len(labels) != len(s) or labels.is_floating_point():
         raise SegkdError(
             f"labels must be {len(s)} maps (N, H, W) of integers, got {labels.dtype} {tuple(labels.shape)}"

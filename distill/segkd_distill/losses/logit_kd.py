@@ -5,7 +5,8 @@ from __future__ import annotations
 from torch import Tensor
 
 from segkd.errors import unknown_name
-from segkd_distill.losses.softened_kl import check_mask, softened_kl
+from segkd_distill.losses.checks import check_mask
+from segkd_distill.losses.softened_kl import softened_kl
 
 REDUCTIONS = ("mean", "ifvd")
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from segkd_distill.losses.softened_kl import check_mask, check_pair, upcast
+from segkd_distill.losses.checks import check_mask, check_pair, upcast
 from segkd_distill.losses.sparse_convolution import rows_at, sparse_conv3x3
 
 SPARSE_UP_TO = 0.5

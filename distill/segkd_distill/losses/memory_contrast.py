@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from segkd.errors import SegkdError
-from segkd_distill.losses.softened_kl import upcast
+from segkd_distill.losses.checks import check_temperature, upcast
 
 SCORES = 2**24
 """Similarities per block: few enough for a small memory, many enough that threads seldom wait for each other."""
@@ -86,8 +86,7 @@ def memory_contrast(s: Tensor, t: Tensor, keys: Tensor, *, temperature: float = 
             "student and teacher anchors must have one shape, (A, d) or (N, d, h, w), with keys (K, d), K > 0; "
             f"got {tuple(s.shape)}, {tuple(t.shape)} and {tuple(keys.shape)}"
         )
-    if not temperature > 0:
-        raise SegkdError(f"a temperature above 0 is needed, got {temperature}")
+    check_temperature(temperature)
     s = upcast(s)
     if s.dim() == 4:
         s, t = (x.movedim(1, -1).flatten(0, 2) for x in (s, t))

@@ -10,7 +10,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from segkd.errors import SegkdError, unknown_name
-from segkd_distill.losses.softened_kl import check_mask, check_pair, upcast
+from segkd_distill.losses.checks import check_mask, check_pair, check_temperature, upcast
 
 NEGATIVES = ("other_group", "all", "spatial", "channel")
 EDGES = ("pad", "crop")
@@ -72,12 +72,10 @@ def omni_contrast(
     """
     check_pair(s, t)
     check_settings(s.shape[1], patch=patch, groups=groups, pool=pool, negatives=negatives, edges=edges)
-    if not temperature > 0:
-        raise SegkdError(f"a temperature above 0 is needed, got {temperature}")
+    check_temperature(temperature)
     s = upcast(s)
     t = t.detach().to(s.dtype)
-    if mask is not None:
-        check_mask(mask, s)
+    check_mask(mask, s)
     if edges == "crop" and min(s.shape[2:]) < max(pool, 1) * patch:
         raise SegkdError(f"a grid of {s.shape[2]}x{s.shape[3]} has no whole patch to crop: use edges=pad or lower pool")
     s, t, mask = _pooled(s, t, mask, pool, ceil=edges == "pad")

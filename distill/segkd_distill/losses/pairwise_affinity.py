@@ -10,7 +10,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from segkd.errors import SegkdError
-from segkd_distill.losses.softened_kl import check_mask, upcast
+from segkd_distill.losses.checks import check_grids, check_mask, upcast
 
 SMALLEST_NORM = 1e-12
 """A node of a smaller norm counts as zero."""
@@ -55,14 +55,9 @@ def pairwise_affinity(
     Raises:
         SegkdError: for grids that differ, a mask of another shape, a window < 1 or a scale outside 0..1.
     """
-    if s.dim() != 4 or t.dim() != 4 or s.shape[0] != t.shape[0] or s.shape[2:] != t.shape[2:]:
-        raise SegkdError(
-            f"student and teacher features must be (N, C, h, w) on one grid, got {tuple(s.shape)} and "
-            f"{tuple(t.shape)}: resize the teacher's first"
-        )
+    check_grids(s, t)
     size = node_size(s.shape[2], s.shape[3], window=window, scale=scale)
-    if mask is not None:
-        check_mask(mask, s)
+    check_mask(mask, s)
     t = t.detach().to(upcast(s).dtype)
     nodes_s, nodes_t = _nodes(s, size, mask), _nodes(t, size, mask)
     distance: Tensor = _AffinityDistance.apply(nodes_s, nodes_t, scale is not None)

@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from segkd.errors import unknown_name
-from segkd_distill.losses.softened_kl import check_mask, check_pair, upcast
+from segkd_distill.losses.checks import check_mask, check_pair, upcast
 
 REDUCTIONS = ("mean", "skds")
 

@@ -9,8 +9,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from segkd.errors import SegkdError
-from segkd_distill.losses.attention_transfer import attention_map, check_grids
-from segkd_distill.losses.softened_kl import check_mask, upcast
+from segkd_distill.losses.attention_transfer import attention_map
+from segkd_distill.losses.checks import check_grids, check_mask, upcast
 
 SMALLEST_NORM = 1e-3
 
@@ -45,8 +45,7 @@ def residual_attention(s: Sequence[Tensor], t: Sequence[Tensor], *, mask: Tensor
     for student, teacher in zip(s, t, strict=True):
         check_grids(student, teacher)
         check_grids(student, s[0])
-    if mask is not None:
-        check_mask(mask, s[0])
+    check_mask(mask, s[0])
     with torch.autocast(s[0].device.type, enabled=False):
         wanted = _residuals([stage.detach().to(upcast(s[0]).dtype) for stage in t], mask)
         difference = _residuals(s, mask) - wanted

@@ -7,8 +7,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from segkd.errors import SegkdError
-from segkd_distill.losses.attention_transfer import check_grids
-from segkd_distill.losses.softened_kl import check_mask, softened_kl, upcast
+from segkd_distill.losses.checks import check_grids, check_mask, upcast
+from segkd_distill.losses.softened_kl import softened_kl
 from segkd_distill.losses.unit_vectors import unit_vectors
 
 EXCLUDED = -1e6
@@ -44,8 +44,7 @@ def self_relation(
     check_grids(s, t)
     if max_nodes < 1:
         raise SegkdError(f"max_nodes must be at least 1, got {max_nodes}")
-    if mask is not None:
-        check_mask(mask, s)
+    check_mask(mask, s)
     window = _window(s.shape[2], s.shape[3], max_nodes)
     s, t = upcast(s), t.detach().to(upcast(s).dtype)
     with torch.autocast(s.device.type, enabled=False):

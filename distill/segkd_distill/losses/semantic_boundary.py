@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from segkd.errors import SegkdError
 from segkd_distill.losses.channel_wise import channel_wise
-from segkd_distill.losses.softened_kl import check_mask, upcast
+from segkd_distill.losses.checks import check_mask, upcast
 from segkd_distill.losses.unit_vectors import unit_vectors
 
 
@@ -112,8 +112,7 @@ def semantic_boundary(
 
 
 def _stage(s: Tensor, t: Tensor, temperature: float | None, mask: Tensor | None) -> Tensor:
-    if mask is not None:
-        check_mask(mask, s)
+    check_mask(mask, s)
     of_s = boundary_map(s, mask)
     of_t, mask = _teacher_map(t, s, mask)
     of_t = of_t.to(of_s.dtype)

@@ -9,36 +9,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-from segkd.errors import SegkdError
-
-
-def upcast(tensor: Tensor) -> Tensor:
-    """Half precisions as float32; float32 and float64 as they are."""
-    return tensor.float() if tensor.dtype in (torch.float16, torch.bfloat16) else tensor
-
-
-def check_pair(s: Tensor, t: Tensor) -> None:
-    """Refuse tensors that would otherwise broadcast silently.
-
-    Raises:
-        SegkdError: if the shapes differ.
-    """
-    if s.shape != t.shape:
-        raise SegkdError(
-            f"student and teacher tensors must have one shape, got {tuple(s.shape)} and {tuple(t.shape)}: "
-            "adapt the width, resize the teacher's grid or map its classes first"
-        )
-
-
-def check_mask(mask: Tensor, s: Tensor) -> None:
-    """Refuse a mask that is not (N, h, w) bool for ``s`` of (N, C, h, w).
-
-    Raises:
-        SegkdError: if the shape or the dtype is another.
-    """
-    expected = (s.shape[0], *s.shape[2:])
-    if mask.dtype != torch.bool or tuple(mask.shape) != expected:
-        raise SegkdError(f"the mask must be bool of shape {expected}, got {mask.dtype} of {tuple(mask.shape)}")
+from segkd_distill.losses.checks import check_pair, check_temperature, upcast
 
 
 class _SoftenedKL(torch.autograd.Function):
@@ -84,8 +55,7 @@ def softened_kl(s: Tensor, t: Tensor, *, dim: int, temperature: float = 1.0, wei
         SegkdError: if the shapes differ or the temperature is not positive.
     """
     check_pair(s, t)
-    if not temperature > 0:
-        raise SegkdError(f"a temperature above 0 is needed, got {temperature}")
+    check_temperature(temperature)
     s = upcast(s)
     divergence: Tensor = _SoftenedKL.apply(s, t.detach().to(s.dtype), dim, float(temperature), weight)
     return divergence

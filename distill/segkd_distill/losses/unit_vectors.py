@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from segkd_distill.losses.softened_kl import upcast
+from segkd_distill.losses.checks import upcast
 
 SHORTEST = 1e-12
 """What is not longer than this has no direction; ``torch.nn.functional.normalize`` has the same bound."""

@@ -10,9 +10,9 @@ from torch.nn import functional as F
 
 from segkd.errors import SegkdError
 from segkd_distill.losses.body_kd import body_kd
+from segkd_distill.losses.checks import upcast
 from segkd_distill.losses.class_edges import class_edges
 from segkd_distill.losses.edge_kd import edge_kd
-from segkd_distill.losses.softened_kl import upcast
 from segkd_distill.methods.base import (
     Declares,
     Method,

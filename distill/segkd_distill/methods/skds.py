@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.func import functional_call
 
 from segkd.errors import SegkdError, unknown_name
+from segkd_distill.losses.checks import upcast
 from segkd_distill.losses.discriminator import (
     Discriminator,
     generator_loss,
@@ -18,7 +19,6 @@ from segkd_distill.losses.discriminator import (
 )
 from segkd_distill.losses.pairwise_affinity import node_size, pairwise_affinity
 from segkd_distill.losses.pixel_cross_entropy import REDUCTIONS, pixel_cross_entropy
-from segkd_distill.losses.softened_kl import upcast
 from segkd_distill.methods.base import (
     Declares,
     Group,
