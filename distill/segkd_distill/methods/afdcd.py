@@ -7,8 +7,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from segkd.errors import SegkdError, unknown_name
-from segkd_distill.losses.logit_kd import logit_kd
+from segkd.errors import SegkdError
 from segkd_distill.losses.masked_generator import MaskedGenerator, centre_keep, masked_reconstruction, random_keep
 from segkd_distill.losses.omni_contrast import check_settings, omni_contrast
 from segkd_distill.methods.base import (
@@ -18,9 +17,9 @@ from segkd_distill.methods.base import (
     Needs,
     StepContext,
     at_least_zero,
+    one_of,
     positive,
     resize_to,
-    valid_pixels,
 )
 from segkd_distill.models.output import TAPS, SegOutput, TapInfo
 
@@ -116,8 +115,7 @@ class AugmentationFreeContrast(Method):
     ) -> None:
         super().__init__()
         for kind, value, known in (("tap", tap, TAPS), ("mask", mask, MASKS)):
-            if value not in known:
-                raise unknown_name(f"value of {kind}", value, known)
+            one_of(kind, value, known)
         self.kd_weight = at_least_zero("kd_weight", kd_weight)
         self.reconstruction_weight = at_least_zero("reconstruction_weight", reconstruction_weight)
         self.contrast_weight = at_least_zero("contrast_weight", contrast_weight)
@@ -128,16 +126,16 @@ class AugmentationFreeContrast(Method):
         self.max_norm = positive("max_norm", max_norm)
         self.temperature = positive("temperature", temperature)
         self.patch, self.groups, self.pool, self.negatives, self.edges = patch, groups, pool, negatives, edges
+
         self.tap = tap
         self.random_mask = mask == "random"
         self.mask_ignore = mask_ignore
-        self.needs = Needs(student_taps=frozenset({tap}), teacher_taps=frozenset({tap}))
-        self.needs.require("afdcd", student, teacher)
-        width = teacher.channels[tap]
+        self.needs = Needs.of_both({tap})
+        narrow, width = self.needs.widths("afdcd", tap, student, teacher)
         check_settings(width, patch=patch, groups=groups, pool=pool, negatives=negatives, edges=edges)
         # The noise of a random mask goes by the row.
         self.declares = Declares(False, masks_ignore=mask_ignore, batch_symmetric=not self.random_mask)
-        self.generator = MaskedGenerator(student.channels[tap], width, enhanced=enhanced)
+        self.generator = MaskedGenerator(narrow, width, enhanced=enhanced)
 
     def forward(
         self, student: SegOutput, teacher: SegOutput, labels: Tensor | None, ctx: StepContext
@@ -146,7 +144,8 @@ class AugmentationFreeContrast(Method):
         s = student.taps[self.tap]
         size = s.shape[-2:]
         t = resize_to(teacher.taps[self.tap], size)
-        valid = valid_pixels(labels, ctx, size) if self.mask_ignore else None
+        valid = self._mask(labels, ctx, size)
+
         keep = self._keep(s)
         generated = self.generator(s, keep if valid is None else keep & valid[:, None])
         contrast = omni_contrast(
@@ -160,8 +159,10 @@ class AugmentationFreeContrast(Method):
             edges=self.edges,
             mask=valid,
         )
+
+        kd = self._logit_kd((student, teacher), labels, ctx, temperature=self.kd_temperature)
         return {
-            "logits": self.kd_weight * self._logit_kd(student, teacher, labels, ctx),
+            "logits": self.kd_weight * kd,
             "reconstruction": self.reconstruction_weight * masked_reconstruction(generated, t, mask=valid),
             "contrast": self.contrast_weight * contrast,
         }
@@ -175,9 +176,3 @@ class AugmentationFreeContrast(Method):
         if not self.random_mask:
             return centre_keep(height, width, s.device)
         return random_keep(torch.rand(len(s), 1, height, width, device=s.device), self.mask_ratio)
-
-    def _logit_kd(self, student: SegOutput, teacher: SegOutput, labels: Tensor | None, ctx: StepContext) -> Tensor:
-        size = student.logits.shape[-2:]
-        mask = valid_pixels(labels, ctx, size) if self.mask_ignore else None
-        t = resize_to(teacher.logits, size)
-        return logit_kd(student.logits, t, temperature=self.kd_temperature, mask=mask)

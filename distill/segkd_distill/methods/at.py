@@ -9,7 +9,7 @@ from torch import Tensor
 
 from segkd.errors import SegkdError, unknown_name
 from segkd_distill.losses.attention_transfer import attention_transfer
-from segkd_distill.methods.base import Declares, Method, Needs, StepContext, at_least_zero, resize_to, valid_pixels
+from segkd_distill.methods.base import Declares, Method, Needs, StepContext, at_least_zero, resize_to
 from segkd_distill.models.output import TAPS, SegOutput, TapInfo
 
 
@@ -74,9 +74,8 @@ class AttentionTransfer(Method):
         self.taps = checked_taps("at", taps, 1)
         self.loss_weight = at_least_zero("loss_weight", loss_weight)
         self.mask_ignore = mask_ignore
-        self.needs = Needs(student_taps=frozenset(self.taps), teacher_taps=frozenset(self.taps))
-        self.needs.require("at", student, teacher)
-        self.declares = Declares(zero_at_identity=True, masks_ignore=mask_ignore, batch_symmetric=True)
+        self.needs = Needs.of_both(self.taps)
+        self.declares = Declares(masks_ignore=mask_ignore)
 
     def forward(
         self, student: SegOutput, teacher: SegOutput, labels: Tensor | None, ctx: StepContext
@@ -86,7 +85,7 @@ class AttentionTransfer(Method):
         for tap in self.taps:
             feature = student.taps[tap]
             size = feature.shape[-2:]
-            mask = valid_pixels(labels, ctx, size) if self.mask_ignore else None
+            mask = self._mask(labels, ctx, size)
             loss = attention_transfer(feature, resize_to(teacher.taps[tap], size), mask=mask)
             terms[tap] = self.loss_weight * loss
         return terms

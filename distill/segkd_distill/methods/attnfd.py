@@ -6,7 +6,6 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from segkd.errors import SegkdError, unknown_name
 from segkd_distill.losses.attention_feature import NORMS, attention_feature
 from segkd_distill.losses.cbam import CBAM, parameter_free_cbam
 from segkd_distill.losses.connector import Connector
@@ -17,8 +16,9 @@ from segkd_distill.methods.base import (
     Needs,
     StepContext,
     at_least_zero,
+    one_of,
     resize_to,
-    valid_pixels,
+    whole_number,
 )
 from segkd_distill.models.output import SegOutput, TapInfo
 
@@ -106,21 +106,21 @@ class AttentionFeatureDistillation(Method):
             ("teacher_cbam", teacher_cbam, TEACHER_CBAMS),
             ("connector_phase", connector_phase, CONNECTOR_PHASES),
         ):
-            if value not in known:
-                raise unknown_name(f"value of {kind}", value, known)
-        if connector_iters is not None and (type(connector_iters) is not int or connector_iters < 1):
-            raise SegkdError(f"connector_iters must be a whole number of steps of at least 1, got {connector_iters!r}")
+            one_of(kind, value, known)
+
         self.loss_weight = at_least_zero("loss_weight", loss_weight)
         self.norm = norm
         self.teacher_cbam = teacher_cbam
         self.connector_iters = connector_iters
+        if connector_iters is not None:
+            whole_number("connector_iters", connector_iters)
         self.freeze_connectors = freeze_connectors
         self.only_connectors = connector_phase == "connectors_only"
         self.mask_ignore = mask_ignore
-        self.needs = Needs(student_taps=frozenset(FEATURES), teacher_taps=frozenset(FEATURES))
-        self.needs.require("attnfd", student, teacher)
+        self.needs = Needs.of_both(FEATURES)
         self.declares = Declares(zero_at_identity=False, masks_ignore=mask_ignore, batch_symmetric=True)
-        widths = [(student.channels[tap], teacher.channels[tap]) for tap in FEATURES]
+
+        widths = [self.needs.widths("attnfd", tap, student, teacher) for tap in FEATURES]
         self.student_cbams = nn.ModuleList(CBAM(narrow) for narrow, _ in widths)
         self.connectors = nn.ModuleList(Connector(narrow, wide) for narrow, wide in widths)
         wide_cbams = [] if teacher_cbam == "parameter_free" else [CBAM(wide) for _, wide in widths]
@@ -139,7 +139,7 @@ class AttentionFeatureDistillation(Method):
         for index, tap in enumerate(FEATURES):
             s = student.taps[tap]
             t = resize_to(teacher.taps[tap].detach(), s.shape[-2:])
-            mask = valid_pixels(labels, ctx, s.shape[-2:]) if self.mask_ignore else None
+            mask = self._mask(labels, ctx, s.shape[-2:])
             if connecting and self.only_connectors:
                 s = s.detach()
             if mask is not None:

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from segkd.errors import SegkdError
+from segkd.errors import SegkdError, unknown_name
+from segkd_distill.losses.logit_kd import logit_kd
 from segkd_distill.models.output import SegOutput, TapInfo
 
 
@@ -55,8 +56,22 @@ class Needs:
     teacher_taps: frozenset[str] = frozenset()
     labels: bool = False
 
+    @classmethod
+    def of_both(cls, taps: Iterable[str], *, labels: bool = False) -> Needs:
+        """The same taps of student and teacher."""
+        return cls(frozenset(taps), frozenset(taps), labels)
+
+    def widths(self, method: str, tap: str, student: TapInfo, teacher: TapInfo) -> tuple[int, int]:
+        """Channels of a tap, of student and teacher, for adapters.
+
+        Raises:
+            SegkdError: as :meth:`require`.
+        """
+        self.require(method, student, teacher)
+        return student.channels[tap], teacher.channels[tap]
+
     def require(self, method: str, student: TapInfo, teacher: TapInfo) -> None:
-        """Stop if a network lacks a tap; a method that reads a tap's width calls this first.
+        """Stop if a network lacks a tap.
 
         Raises:
             SegkdError: names the taps that are missing.
@@ -123,6 +138,7 @@ class Method(nn.Module):
         weights_by_dataset: data set -> hyper-parameter -> published weight; the data sets whose weights are known.
         needs: what it reads.
         declares: properties that its tests check.
+        mask_ignore: whether terms leave out pixels whose label is to be ignored.
     """
 
     paper: ClassVar[str] = ""
@@ -132,6 +148,7 @@ class Method(nn.Module):
     weights_by_dataset: ClassVar[dict[str, dict[str, float]]] = {}
     needs: Needs = Needs()
     declares: Declares = Declares()
+    mask_ignore: bool = False
 
     def forward(
         self, student: SegOutput, teacher: SegOutput, labels: Tensor | None, ctx: StepContext
@@ -166,6 +183,25 @@ class Method(nn.Module):
     def adversary_optimizer(self) -> torch.optim.Optimizer | None:
         """The optimiser of the adversary's parameters, made once per run, or None."""
         return None
+
+    def _mask(self, labels: Tensor | None, ctx: StepContext, size: Iterable[int]) -> Tensor | None:
+        """The pixels of a grid that count, see :func:`valid_pixels`; None, for all, where ``mask_ignore`` is off."""
+        return valid_pixels(labels, ctx, size) if self.mask_ignore else None
+
+    def _logit_kd(
+        self,
+        outputs: tuple[SegOutput, SegOutput],
+        labels: Tensor | None,
+        ctx: StepContext,
+        *,
+        temperature: float,
+        reduction: str = "mean",
+    ) -> Tensor:
+        """Plain KD of the logits of student and teacher, which several methods add to their own terms."""
+        s, t = (output.logits for output in outputs)
+        size = s.shape[-2:]
+        mask = self._mask(labels, ctx, size)
+        return logit_kd(s, resize_to(t, size), temperature=temperature, mask=mask, reduction=reduction)
 
     def before_step(self, ctx: StepContext) -> None:
         """Called before the forward pass of a step."""
@@ -223,3 +259,25 @@ def positive(name: str, value: float) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or value <= 0:
         raise SegkdError(f"{name} must be a number above 0, got {value!r}")
     return float(value)
+
+
+def whole_number(name: str, value: int, least: int = 1) -> int:
+    """A hyper-parameter that must be a whole number of at least ``least``.
+
+    Raises:
+        SegkdError: if it is not.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise SegkdError(f"{name} must be a whole number of at least {least}, got {value!r}")
+    return value
+
+
+def one_of(name: str, value: str, known: Iterable[str]) -> str:
+    """A hyper-parameter that must be one of some words.
+
+    Raises:
+        SegkdError: if it is not, with the nearest one.
+    """
+    if value not in known:
+        raise unknown_name(f"value of {name}", value, known)
+    return value

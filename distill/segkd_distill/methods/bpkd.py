@@ -13,16 +13,7 @@ from segkd_distill.losses.body_kd import body_kd
 from segkd_distill.losses.checks import upcast
 from segkd_distill.losses.class_edges import class_edges
 from segkd_distill.losses.edge_kd import edge_kd
-from segkd_distill.methods.base import (
-    Declares,
-    Method,
-    Needs,
-    StepContext,
-    at_least_zero,
-    positive,
-    resize_to,
-    valid_pixels,
-)
+from segkd_distill.methods.base import Declares, Method, Needs, StepContext, at_least_zero, positive, resize_to
 from segkd_distill.models.output import SegOutput, TapInfo
 
 
@@ -119,12 +110,14 @@ class BoundaryPrivilegedDistillation(Method):
         s = upcast(student.logits)
         size = (s.shape[2], s.shape[3])
         t = resize_to(teacher.logits, size)
-        valid = valid_pixels(labels, ctx, size) if self.mask_ignore else None
+        valid = self._mask(labels, ctx, size)
         edges = class_edges(labels, self.num_classes, kernel_px=self.kernel_px, size=size, dtype=s.dtype)
+
         body_s, body_t = s, t
         if self.legacy_validity:
             share = F.adaptive_avg_pool2d((labels != ctx.ignore_index)[:, None].to(s.dtype), size)
             edges, body_s, body_t = edges * share, s * share, t * share
+
         edge = edge_kd(
             s,
             t,

@@ -7,8 +7,6 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from segkd.errors import SegkdError, unknown_name
-from segkd_distill.losses.logit_kd import logit_kd
 from segkd_distill.losses.self_relation import self_relation
 from segkd_distill.losses.semantic_boundary import semantic_boundary
 from segkd_distill.methods.at import checked_taps
@@ -18,9 +16,10 @@ from segkd_distill.methods.base import (
     Needs,
     StepContext,
     at_least_zero,
+    one_of,
     positive,
     resize_to,
-    valid_pixels,
+    whole_number,
 )
 from segkd_distill.models.output import TAPS, SegOutput, TapInfo
 
@@ -91,36 +90,31 @@ class BoundaryRelationDistillation(Method):
         self.boundary_temperature = boundary_temperature
         if boundary_temperature is not None:
             self.boundary_temperature = positive("boundary_temperature", boundary_temperature)
-        if relation_on not in (*TAPS, LOGITS):
-            raise unknown_name("value of relation_on", relation_on, (*TAPS, LOGITS))
-        self.relation_on = relation_on
+        self.relation_on = one_of("relation_on", relation_on, (*TAPS, LOGITS))
         self.relation_temperature = positive("relation_temperature", relation_temperature)
-        if isinstance(max_nodes, bool) or not isinstance(max_nodes, int) or max_nodes < 2:
-            raise SegkdError(f"max_nodes must be a whole number of at least 2, got {max_nodes!r}")
-        self.max_nodes = max_nodes
+        self.max_nodes = whole_number("max_nodes", max_nodes, 2)
         self.temperature = positive("temperature", temperature)
         self.mask_ignore = mask_ignore
+
         taps = set(self.stages if self.boundary_weight else ())
         if self.relation_weight and relation_on != LOGITS:
             taps.add(relation_on)
-        self.needs = Needs(student_taps=frozenset(taps), teacher_taps=frozenset(taps))
-        self.needs.require("brd", student, teacher)
-        self.declares = Declares(zero_at_identity=True, masks_ignore=mask_ignore, batch_symmetric=True)
+        self.needs = Needs.of_both(taps)
+        self.declares = Declares(masks_ignore=mask_ignore)
 
     def forward(
         self, student: SegOutput, teacher: SegOutput, labels: Tensor | None, ctx: StepContext
     ) -> dict[str, Tensor]:
         """The terms ``boundary``, ``relation`` and ``logits``, those whose weight is not 0."""
-
-        def valid(feature: Tensor) -> Tensor | None:
-            return valid_pixels(labels, ctx, feature.shape[-2:]) if self.mask_ignore else None
-
         terms = {}
+
         if self.boundary_weight:
             s_list, t_list = ([output.taps[tap] for tap in self.stages] for output in (student, teacher))
-            masks = [mask for mask in map(valid, s_list) if mask is not None] or None
+            per_stage = [self._mask(labels, ctx, s.shape[-2:]) for s in s_list]
+            masks = [mask for mask in per_stage if mask is not None] or None
             boundary = semantic_boundary(s_list, t_list, temperature=self.boundary_temperature, masks=masks)
             terms["boundary"] = self.boundary_weight * boundary
+
         if self.relation_weight:
             s, t = (
                 output.logits if self.relation_on == LOGITS else output.taps[self.relation_on]
@@ -131,11 +125,11 @@ class BoundaryRelationDistillation(Method):
                 resize_to(t, s.shape[-2:]),
                 temperature=self.relation_temperature,
                 max_nodes=self.max_nodes,
-                mask=valid(s),
+                mask=self._mask(labels, ctx, s.shape[-2:]),
             )
             terms["relation"] = self.relation_weight * relation
+
         if self.kd_weight:
-            s = student.logits
-            t = resize_to(teacher.logits, s.shape[-2:])
-            terms["logits"] = self.kd_weight * logit_kd(s, t, temperature=self.temperature, mask=valid(s))
+            kd = self._logit_kd((student, teacher), labels, ctx, temperature=self.temperature)
+            terms["logits"] = self.kd_weight * kd
         return terms

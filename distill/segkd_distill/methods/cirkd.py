@@ -10,7 +10,6 @@ from torch.nn import functional as F
 
 from segkd.errors import SegkdError
 from segkd_distill.losses.cross_image_relation import cross_image_relation
-from segkd_distill.losses.logit_kd import logit_kd
 from segkd_distill.losses.memory_contrast import memory_contrast
 from segkd_distill.losses.unit_vectors import unit_vectors
 from segkd_distill.methods.base import (
@@ -22,6 +21,7 @@ from segkd_distill.methods.base import (
     positive,
     resize_to,
     valid_pixels,
+    whole_number,
 )
 from segkd_distill.methods.memory_bank import MemoryBank, class_means, class_pixels
 from segkd_distill.models.output import SegOutput, TapInfo
@@ -134,30 +134,33 @@ class CrossImageRelationalDistillation(Method):
         self.region_weight = at_least_zero("region_weight", region_weight)
         self.kd_temperature = positive("kd_temperature", kd_temperature)
         self.temperature = positive("temperature", temperature)
-        self.pixels_per_class = _count("pixels_per_class", pixels_per_class)
-        self.pool = _count("pool", pool)
+        self.pixels_per_class = whole_number("pixels_per_class", pixels_per_class)
+        self.pool = whole_number("pool", pool)
         self.num_classes = num_classes
-        self.pixel_keys = _count("pixel_contrast_size", pixel_contrast_size) // num_classes + 1
-        self.region_keys = _count("region_contrast_size", region_contrast_size) // num_classes + 1
+        self.pixel_keys = whole_number("pixel_contrast_size", pixel_contrast_size) // num_classes + 1
+        self.region_keys = whole_number("region_contrast_size", region_contrast_size) // num_classes + 1
         self.legacy_pixel_enqueue = legacy_pixel_enqueue
         self.mask_ignore = mask_ignore
-        if _count("pixel_memory_size", pixel_memory_size) < pixels_per_class:
+        whole_number("region_memory_size", region_memory_size)
+        if whole_number("pixel_memory_size", pixel_memory_size) < pixels_per_class:
             raise SegkdError(
                 f"pixel_memory_size must be at least pixels_per_class, got {pixel_memory_size} < {pixels_per_class}"
             )
+
         taps = frozenset({"decoder"} if self.mini_batch_weight or self._remembers else ())
-        self.needs = Needs(student_taps=taps, teacher_taps=taps)
-        self.needs.require("cirkd", student, teacher)
+        self.needs = Needs.of_both(taps)
+
+        # The projection and the memories, where a term needs them.
         self.head: nn.Module = nn.Identity()
         self.pixel_bank: MemoryBank | None = None
         self.region_bank: MemoryBank | None = None
         if self._remembers:
-            width = teacher.channels["decoder"]
-            self.head = _projection_head(student.channels["decoder"], width)
+            narrow, width = self.needs.widths("cirkd", "decoder", student, teacher)
+            self.head = _projection_head(narrow, width)
             if self.pixel_weight:
                 self.pixel_bank = MemoryBank(num_classes, pixel_memory_size, width)
             if self.region_weight:
-                self.region_bank = MemoryBank(num_classes, _count("region_memory_size", region_memory_size), width)
+                self.region_bank = MemoryBank(num_classes, region_memory_size, width)
             self.register_buffer("stored_step", torch.tensor(-1))
         self.declares = Declares(
             zero_at_identity=not self._remembers,
@@ -179,20 +182,20 @@ class CrossImageRelationalDistillation(Method):
         """
         terms = {}
         if self.kd_weight:
-            size = student.logits.shape[-2:]
-            mask = valid_pixels(labels, ctx, size) if self.mask_ignore else None
-            loss = logit_kd(student.logits, resize_to(teacher.logits, size), temperature=self.kd_temperature, mask=mask)
+            loss = self._logit_kd((student, teacher), labels, ctx, temperature=self.kd_temperature)
             terms["logits"] = self.kd_weight * loss
         if not self.needs.student_taps:
             return terms
+
         s = student.taps["decoder"]
         t = resize_to(teacher.taps["decoder"], s.shape[-2:]).detach()
         if self.pool > 1:
             s, t = (F.avg_pool2d(feature, self.pool, ceil_mode=True) for feature in (s, t))
         if self.mini_batch_weight:
-            mask = valid_pixels(labels, ctx, s.shape[-2:]) if self.mask_ignore else None
+            mask = self._mask(labels, ctx, s.shape[-2:])
             loss = cross_image_relation(s, t, temperature=self.temperature, mask=mask)
             terms["mini_batch"] = self.mini_batch_weight * loss
+
         if self._remembers:
             if labels is None:
                 raise SegkdError(
@@ -258,10 +261,3 @@ def _labels_on_grid(labels: Tensor, ctx: StepContext, size: torch.Size) -> Tenso
     known = (labels != ctx.ignore_index) & ctx.labelled.view(-1, 1, 1)
     sampled = F.interpolate(torch.where(known, labels, -1)[:, None].float(), size=size, mode="nearest")
     return sampled[:, 0].long()
-
-
-def _count(name: str, value: int) -> int:
-    """A hyper-parameter that must be a whole number above 0."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise SegkdError(f"{name} must be a whole number of at least 1, got {value!r}")
-    return value

@@ -6,18 +6,8 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from segkd.errors import unknown_name
 from segkd_distill.losses.channel_wise import channel_wise
-from segkd_distill.methods.base import (
-    Declares,
-    Method,
-    Needs,
-    StepContext,
-    at_least_zero,
-    positive,
-    resize_to,
-    valid_pixels,
-)
+from segkd_distill.methods.base import Declares, Method, Needs, StepContext, at_least_zero, one_of, positive, resize_to
 from segkd_distill.models.output import TAPS, SegOutput, TapInfo
 
 PLACES = ("logits", "features", "both")
@@ -89,8 +79,7 @@ class ChannelWiseDistillation(Method):
     ) -> None:
         super().__init__()
         for kind, value, known in (("on", on, PLACES), ("tap", tap, TAPS), ("adapter", adapter, ADAPTERS)):
-            if value not in known:
-                raise unknown_name(f"value of {kind}", value, known)
+            one_of(kind, value, known)
         self.temperature = positive("temperature", temperature)
         self.logits_weight = at_least_zero("logits_weight", logits_weight)
         self.feature_weight = at_least_zero("feature_weight", feature_weight)
@@ -100,9 +89,8 @@ class ChannelWiseDistillation(Method):
         self.adapter: nn.Module = nn.Identity()
         self.needs = Needs()
         if self.on_features:
-            self.needs = Needs(student_taps=frozenset({tap}), teacher_taps=frozenset({tap}))
-            self.needs.require("cwd", student, teacher)
-            widths = student.channels[tap], teacher.channels[tap]
+            self.needs = Needs.of_both({tap})
+            widths = self.needs.widths("cwd", tap, student, teacher)
             self.adapter = _adapter(adapter, *widths)
             if legacy_divisor:
                 self.feature_weight *= widths[1] / widths[0]
@@ -128,5 +116,5 @@ class ChannelWiseDistillation(Method):
 
     def _channel_wise(self, s: Tensor, t: Tensor, labels: Tensor | None, ctx: StepContext) -> Tensor:
         size = s.shape[-2:]
-        mask = valid_pixels(labels, ctx, size) if self.mask_ignore else None
+        mask = self._mask(labels, ctx, size)
         return channel_wise(s, resize_to(t, size), temperature=self.temperature, mask=mask)

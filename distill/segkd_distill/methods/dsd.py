@@ -19,7 +19,7 @@ from segkd_distill.methods.base import (
     at_least_zero,
     positive,
     resize_to,
-    valid_pixels,
+    whole_number,
 )
 from segkd_distill.models.output import SegOutput, TapInfo
 
@@ -83,14 +83,11 @@ class DoubleSimilarityDistillation(Method):
         self.category_weight = at_least_zero("category_weight", category_weight)
         if not self.pixel_weight and not self.category_weight:
             raise SegkdError("dsd needs a pixel_weight or a category_weight above 0, got 0 for both")
-        if type(pool) is not int or pool < 1:
-            raise SegkdError(f"pool must be a whole number of positions of at least 1, got {pool!r}")
         self.temperature = positive("temperature", temperature)
-        self.pool = pool
+        self.pool = whole_number("pool", pool)
         self.taps = checked_taps("dsd", taps, 2) if self.pixel_weight else ()
         self.mask_ignore = mask_ignore
-        self.needs = Needs(student_taps=frozenset(self.taps), teacher_taps=frozenset(self.taps))
-        self.needs.require("dsd", student, teacher)
+        self.needs = Needs.of_both(self.taps)
         grids = {info.strides[tap] for info in (student, teacher) for tap in self.taps}
         self.declares = Declares(
             zero_at_identity=True, masks_ignore=mask_ignore and len(grids) <= 1, batch_symmetric=True
@@ -104,11 +101,11 @@ class DoubleSimilarityDistillation(Method):
         if self.pixel_weight:
             size = student.taps[self.taps[-1]].shape[-2:]
             stages = [[resize_to(output.taps[tap], size) for tap in self.taps] for output in (student, teacher)]
-            mask = valid_pixels(labels, ctx, size) if self.mask_ignore else None
+            mask = self._mask(labels, ctx, size)
             terms["pixel"] = self.pixel_weight * residual_attention(stages[0], stages[1], mask=mask)
         if self.category_weight:
             size = student.logits.shape[-2:]
-            mask = valid_pixels(labels, ctx, size) if self.mask_ignore else None
+            mask = self._mask(labels, ctx, size)
             wanted = resize_to(teacher.logits, size)
             loss = category_similarity(student.logits, wanted, temperature=self.temperature, pool=self.pool, mask=mask)
             terms["category"] = self.category_weight * loss

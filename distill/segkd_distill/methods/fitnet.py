@@ -6,9 +6,8 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from segkd.errors import unknown_name
 from segkd_distill.losses.hint import hint
-from segkd_distill.methods.base import Declares, Method, Needs, StepContext, at_least_zero, resize_to, valid_pixels
+from segkd_distill.methods.base import Declares, Method, Needs, StepContext, at_least_zero, one_of, resize_to
 from segkd_distill.models.output import TAPS, SegOutput, TapInfo
 
 
@@ -60,14 +59,11 @@ class FitNet(Method):
         mask_ignore: bool = False,
     ) -> None:
         super().__init__()
-        if tap not in TAPS:
-            raise unknown_name("value of tap", tap, TAPS)
         self.loss_weight = at_least_zero("loss_weight", loss_weight)
-        self.tap = tap
+        self.tap = one_of("tap", tap, TAPS)
         self.mask_ignore = mask_ignore
-        self.needs = Needs(student_taps=frozenset({tap}), teacher_taps=frozenset({tap}))
-        self.needs.require("fitnet", student, teacher)
-        widths = student.channels[tap], teacher.channels[tap]
+        self.needs = Needs.of_both({tap})
+        widths = self.needs.widths("fitnet", tap, student, teacher)
         equal = widths[0] == widths[1]
         self.regressor: nn.Module = nn.Identity() if equal else nn.Conv2d(*widths, 1, bias=False)
         self.declares = Declares(zero_at_identity=equal, masks_ignore=mask_ignore, batch_symmetric=True)
@@ -78,5 +74,5 @@ class FitNet(Method):
         """The term ``hint``."""
         feature = self.regressor(student.taps[self.tap])
         size = feature.shape[-2:]
-        mask = valid_pixels(labels, ctx, size) if self.mask_ignore else None
+        mask = self._mask(labels, ctx, size)
         return {"hint": self.loss_weight * hint(feature, resize_to(teacher.taps[self.tap], size), mask=mask)}

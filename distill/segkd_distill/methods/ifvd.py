@@ -6,19 +6,10 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from segkd.errors import SegkdError, unknown_name
+from segkd.errors import SegkdError
 from segkd_distill.losses.intra_class_variation import intra_class_variation
-from segkd_distill.losses.logit_kd import REDUCTIONS, logit_kd
-from segkd_distill.methods.base import (
-    Declares,
-    Method,
-    Needs,
-    StepContext,
-    at_least_zero,
-    positive,
-    resize_to,
-    valid_pixels,
-)
+from segkd_distill.losses.logit_kd import REDUCTIONS
+from segkd_distill.methods.base import Declares, Method, Needs, StepContext, at_least_zero, one_of, positive, resize_to
 from segkd_distill.models.output import TAPS, SegOutput, TapInfo
 
 
@@ -79,8 +70,7 @@ class IntraClassVariation(Method):
     ) -> None:
         super().__init__()
         for kind, value, known in (("kd_reduction", kd_reduction, REDUCTIONS), ("tap", tap, TAPS)):
-            if value not in known:
-                raise unknown_name(f"value of {kind}", value, known)
+            one_of(kind, value, known)
         self.num_classes = num_classes
         self.variation_weight = positive("variation_weight", variation_weight)
         self.kd_weight = at_least_zero("kd_weight", kd_weight)
@@ -88,8 +78,7 @@ class IntraClassVariation(Method):
         self.temperature = positive("temperature", temperature)
         self.tap = tap
         self.mask_ignore = mask_ignore
-        self.needs = Needs(student_taps=frozenset({tap}), teacher_taps=frozenset({tap}), labels=True)
-        self.needs.require("ifvd", student, teacher)
+        self.needs = Needs.of_both({tap}, labels=True)
         self.declares = Declares(
             zero_at_identity=True, masks_ignore=mask_ignore or not self.kd_weight, batch_symmetric=True
         )
@@ -109,13 +98,8 @@ class IntraClassVariation(Method):
         loss = intra_class_variation(s, t, labels, num_classes=self.num_classes, labelled_only=self.mask_ignore)
         terms = {"variation": self.variation_weight * loss}
         if self.kd_weight:
-            size = student.logits.shape[-2:]
-            kd = logit_kd(
-                student.logits,
-                resize_to(teacher.logits, size),
-                temperature=self.temperature,
-                mask=valid_pixels(labels, ctx, size) if self.mask_ignore else None,
-                reduction=self.kd_reduction,
+            kd = self._logit_kd(
+                (student, teacher), labels, ctx, temperature=self.temperature, reduction=self.kd_reduction
             )
             terms["logits"] = self.kd_weight * kd
         return terms

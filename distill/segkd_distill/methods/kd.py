@@ -6,18 +6,8 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from segkd.errors import unknown_name
-from segkd_distill.losses.logit_kd import REDUCTIONS, logit_kd
-from segkd_distill.methods.base import (
-    Declares,
-    Method,
-    Needs,
-    StepContext,
-    at_least_zero,
-    positive,
-    resize_to,
-    valid_pixels,
-)
+from segkd_distill.losses.logit_kd import REDUCTIONS
+from segkd_distill.methods.base import Declares, Method, Needs, StepContext, at_least_zero, one_of, positive
 from segkd_distill.models.output import SegOutput, TapInfo
 
 
@@ -63,26 +53,16 @@ class LogitKD(Method):
         reduction: str = "mean",
     ) -> None:
         super().__init__()
-        if reduction not in REDUCTIONS:
-            raise unknown_name("reduction", reduction, REDUCTIONS)
         self.temperature = positive("temperature", temperature)
         self.loss_weight = at_least_zero("loss_weight", loss_weight)
         self.mask_ignore = mask_ignore
-        self.reduction = reduction
+        self.reduction = one_of("reduction", reduction, REDUCTIONS)
         self.needs = Needs()
-        self.declares = Declares(zero_at_identity=True, masks_ignore=mask_ignore, batch_symmetric=True)
+        self.declares = Declares(masks_ignore=mask_ignore)
 
     def forward(
         self, student: SegOutput, teacher: SegOutput, labels: Tensor | None, ctx: StepContext
     ) -> dict[str, Tensor]:
         """The term ``logits``."""
-        size = student.logits.shape[-2:]
-        mask = valid_pixels(labels, ctx, size) if self.mask_ignore else None
-        loss = logit_kd(
-            student.logits,
-            resize_to(teacher.logits, size),
-            temperature=self.temperature,
-            mask=mask,
-            reduction=self.reduction,
-        )
+        loss = self._logit_kd((student, teacher), labels, ctx, temperature=self.temperature, reduction=self.reduction)
         return {"logits": self.loss_weight * loss}

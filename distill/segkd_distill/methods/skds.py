@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 
-from segkd.errors import SegkdError, unknown_name
+from segkd.errors import SegkdError
 from segkd_distill.losses.checks import upcast
 from segkd_distill.losses.discriminator import (
     Discriminator,
@@ -26,9 +26,9 @@ from segkd_distill.methods.base import (
     Needs,
     StepContext,
     at_least_zero,
+    one_of,
     positive,
     resize_to,
-    valid_pixels,
 )
 from segkd_distill.models.output import TAPS, SegOutput, TapInfo
 
@@ -126,8 +126,8 @@ class StructuredDistillation(Method):
             ("adversarial_loss", adversarial_loss, ADVERSARIAL_LOSSES),
             ("discriminator_optimizer", discriminator_optimizer, OPTIMIZERS),
         ):
-            if value not in known:
-                raise unknown_name(f"value of {kind}", value, known)
+            one_of(kind, value, known)
+
         node_size(1, 1, window=window, scale=scale)
         self.pixel_weight = at_least_zero("pixel_weight", pixel_weight)
         self.pixel_reduction = pixel_reduction
@@ -140,11 +140,11 @@ class StructuredDistillation(Method):
         self.discriminator_optimizer = discriminator_optimizer
         self.discriminator_lr = positive("discriminator_lr", discriminator_lr)
         self.mask_ignore = mask_ignore
+
         if not (self.pixel_weight or self.pairwise_weight or holistic):
             raise SegkdError("skds has no term: give pixel_weight or pairwise_weight above 0, or holistic=true")
         taps = frozenset({tap}) if self.pairwise_weight else frozenset[str]()
-        self.needs = Needs(student_taps=taps, teacher_taps=taps)
-        self.needs.require("skds", student, teacher)
+        self.needs = Needs.of_both(taps)
         self.discriminator = Discriminator(num_classes, discriminator_width) if holistic else None
         self.seen: Tensor | None = None  # what the discriminator may see of the last batch: bool (N, h, w), None = all
         self.declares = Declares(
@@ -157,14 +157,14 @@ class StructuredDistillation(Method):
         """The terms ``pixel``, ``pairwise`` and ``holistic``, those that are on."""
         terms = {}
         size = student.logits.shape[-2:]
-        self.seen = valid_pixels(labels, ctx, size) if self.mask_ignore else None
+        self.seen = self._mask(labels, ctx, size)
         if self.pixel_weight:
             t = resize_to(teacher.logits, size)
             loss = pixel_cross_entropy(student.logits, t, reduction=self.pixel_reduction, mask=self.seen)
             terms["pixel"] = self.pixel_weight * loss
         if self.pairwise_weight:
             s = student.taps[self.tap]
-            mask = valid_pixels(labels, ctx, s.shape[-2:]) if self.mask_ignore else None
+            mask = self._mask(labels, ctx, s.shape[-2:])
             t = resize_to(teacher.taps[self.tap], s.shape[-2:])
             loss = pairwise_affinity(s, t, window=self.window, scale=self.scale, mask=mask)
             terms["pairwise"] = self.pairwise_weight * loss

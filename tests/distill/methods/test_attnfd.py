@@ -170,7 +170,7 @@ class TestAttentionFeatureDistillation(BaseMethodTester):
             ({"norm": "samples"}, "unknown value of norm 'samples'; did you mean 'sample'"),
             ({"teacher_cbam": "learnt"}, "unknown value of teacher_cbam 'learnt'; did you mean 'learned'"),
             ({"connector_phase": "both"}, "unknown value of connector_phase 'both'"),
-            ({"connector_iters": 0}, "connector_iters must be a whole number of steps of at least 1, got 0"),
+            ({"connector_iters": 0}, "connector_iters must be a whole number of at least 1, got 0"),
             ({"connector_iters": True}, "connector_iters must be"),
             ({"loss_weight": -1}, "loss_weight must be a number of at least 0"),
         ],

@@ -63,7 +63,7 @@ class TestDoubleSimilarityDistillation(BaseMethodTester):
             ({"pixel_weight": -1}, "pixel_weight must be a number of at least 0"),
             ({"category_weight": "10"}, "category_weight must be a number of at least 0"),
             ({"temperature": 0}, "temperature must be a number above 0"),
-            ({"pool": 1.5}, "pool must be a whole number of positions of at least 1, got 1.5"),
+            ({"pool": 1.5}, "pool must be a whole number of at least 1, got 1.5"),
         ],
     )
     def test_bad_hyper_parameters(self, hyper: dict[str, object], message: str) -> None:

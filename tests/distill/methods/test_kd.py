@@ -57,7 +57,7 @@ class TestLogitKD(BaseMethodTester):
             ({"temperature": "hot"}, "temperature must be a number above 0, got 'hot'"),
             ({"loss_weight": -1}, "loss_weight must be a number of at least 0, got -1"),
             ({"loss_weight": float("nan")}, "loss_weight must be a number of at least 0, got nan"),
-            ({"reduction": "meann"}, "unknown reduction 'meann'; did you mean 'mean'"),
+            ({"reduction": "meann"}, "unknown value of reduction 'meann'; did you mean 'mean'"),
         ],
     )
     def test_bad_hyper_parameters(self, hyper: dict[str, object], message: str) -> None:
