@@ -53,9 +53,9 @@ import sys
 from pathlib import Path
 import numpy
 from segkd_deploy.bench.run_options import RunOptions
-from segkd_deploy.runners import RunnerSpec
+from segkd_deploy.graph_spec import GraphSpec
 frames = numpy.load(sys.argv[3])
-spec = RunnerSpec(*map(int, sys.argv[4:7]), 256, color=sys.argv[7])
+spec = GraphSpec(*map(int, sys.argv[4:7]), 256, color=sys.argv[7])
 with RunOptions(threads=int(sys.argv[2])).open(Path(sys.argv[1]), spec) as runner:
     runner.infer(frames)
     print("labelled", flush=True)

@@ -18,8 +18,9 @@ import torch
 from export_graphs import Graphs, Size, make_frames, matmul_model, tail_model
 from numpy.typing import NDArray
 
+from segkd_deploy.graph_spec import LabelResize
 from segkd_deploy.runners import open_runner
-from segkd_deploy.runners.host_decoder import HostDecoder, Resize
+from segkd_deploy.runners.host_decoder import HostDecoder
 from segkd_deploy.runners.onnxruntime import open_session
 
 Job = Callable[[], Any]
@@ -148,7 +149,7 @@ def tail_jobs(
     binding = session.io_binding()
     binding.bind_cpu_input("logits", logits)
     binding.bind_output("labels", "cpu", 0, np.uint8, out.shape, out.ctypes.data)
-    decoder = HostDecoder(grid, Resize(size, 0, 0, size, False), threads)
+    decoder = HostDecoder(grid, LabelResize(size, 0, 0, size, False), threads)
 
     def graph_job() -> Any:
         session.run_with_iobinding(binding)

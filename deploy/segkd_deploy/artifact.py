@@ -16,11 +16,8 @@ from segkd.files.small_files import one_line, open_regular
 from segkd.folders import ArtifactFiles
 from segkd.manifest import PRECISIONS, Manifest, load_manifest, verify_files
 from segkd.manifest import Reference as RecordedReference
+from segkd_deploy.graph_spec import CPU_PROVIDERS, GraphSpec
 from segkd_deploy.onnx_file.agreement import require_agreement
-from segkd_deploy.runners.base import RunnerSpec
-
-# Providers of onnxruntime that run on the CPU.
-CPU_PROVIDERS = frozenset({"cpu", "openvino"})
 
 
 @dataclass(frozen=True)
@@ -67,11 +64,11 @@ class Artifact:
         """One name per class."""
         return self.manifest.label_space.names
 
-    def spec(self) -> RunnerSpec:
+    def spec(self) -> GraphSpec:
         """Shapes of the graphs."""
         frame, geometry = self.manifest.input, self.manifest.geometry
         labels_px = None if geometry is None else geometry.labels_px(frame)
-        return RunnerSpec(
+        return GraphSpec(
             frame.batch,
             frame.height_px,
             frame.width_px,

@@ -11,7 +11,8 @@ from segkd.data import Dataset
 from segkd.errors import SegkdError
 from segkd.metrics import ConfusionMatrix
 from segkd_deploy.camera import to_camera
-from segkd_deploy.runners import Runner, RunnerSpec
+from segkd_deploy.graph_spec import GraphSpec
+from segkd_deploy.runners import Runner
 
 
 def label_frames(runner: Runner, frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -58,12 +59,12 @@ def resize_labels(labels: NDArray[np.uint8], height_px: int, width_px: int) -> N
     return np.asarray(cv2.resize(labels, (width_px, height_px), interpolation=cv2.INTER_NEAREST_EXACT), np.uint8)
 
 
-def frame_of(image: NDArray[np.uint8], spec: RunnerSpec) -> NDArray[np.uint8]:
+def frame_of(image: NDArray[np.uint8], spec: GraphSpec) -> NDArray[np.uint8]:
     """An RGB image (height, width, 3) as one frame of a graph, of the shape ``spec.frames_shape(1)[1:]``."""
     return to_camera(resize_frame(image, spec.height_px, spec.width_px), spec.color, spec.yuv)
 
 
-def crop_content(labels: NDArray[np.uint8], spec: RunnerSpec) -> NDArray[np.uint8]:
+def crop_content(labels: NDArray[np.uint8], spec: GraphSpec) -> NDArray[np.uint8]:
     """The part of labels (height, width) that the frame fills: what a letterbox added is left out."""
     if spec.content_px is None:
         return labels

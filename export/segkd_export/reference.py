@@ -15,10 +15,10 @@ from segkd.data.base import IGNORE, Dataset
 from segkd.errors import SegkdError
 from segkd_deploy.camera import to_camera
 from segkd_deploy.evaluate import resize_frame, resize_labels
+from segkd_deploy.graph_spec import GraphSpec
 from segkd_deploy.parity.compare import as_recorded
 from segkd_deploy.parity.diagnosis.body_faults import GAIN, contrast_response
 from segkd_deploy.parity.diagnosis.frames import scale_contrast
-from segkd_deploy.runners.base import RunnerSpec
 from segkd_distill.models.network import Network
 from segkd_export.graph.camera_frame import CameraFrame
 
@@ -169,7 +169,7 @@ def with_response(
         device: where to run it.
         camera: what the frames are.
     """
-    spec = RunnerSpec(None, *camera.frame, segmenter.num_classes, color=camera.color, yuv=camera.yuv)
+    spec = GraphSpec(None, *camera.frame, segmenter.num_classes, color=camera.color, yuv=camera.yuv)
     red, green, blue = (float(value) for value in segmenter.mean.flatten())
     half = scale_contrast(images, spec, (red, green, blue), GAIN)
     faint = predict(segmenter, half, device, camera)

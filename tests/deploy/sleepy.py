@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segkd_deploy.bench.settings import Settings
-from segkd_deploy.runners import Runner, RunnerSpec
+from segkd_deploy.graph_spec import GraphSpec
+from segkd_deploy.runners import Runner
 
 
 class SleepyRunner(Runner):
@@ -20,7 +21,7 @@ class SleepyRunner(Runner):
 
     def __init__(self, sleep_s: float = 0.0, batch: int | None = 1) -> None:
         super().__init__(Path("none"))
-        self.spec = RunnerSpec(batch, 2, 2, 3)
+        self.spec = GraphSpec(batch, 2, 2, 3)
         self.sleep_s = sleep_s
         self.seen: list[list[int]] = []
         self.collecting: list[bool] = []

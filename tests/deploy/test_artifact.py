@@ -9,13 +9,13 @@ import pytest
 from segkd.errors import GateFailed, SegkdError
 from segkd.files import sha256_file
 from segkd_deploy.artifact import open_artifact
-from segkd_deploy.runners import RunnerSpec
+from segkd_deploy.graph_spec import GraphSpec
 from tests.deploy.artifacts import COUNT, HEIGHT_PX, NAMES, WIDTH_PX, change_a_byte, make_frames, save_manifest
 
 
 def test_opens(pristine: Path) -> None:
     artifact = open_artifact(pristine)
-    assert artifact.spec() == RunnerSpec(1, HEIGHT_PX, WIDTH_PX, 3)
+    assert artifact.spec() == GraphSpec(1, HEIGHT_PX, WIDTH_PX, 3)
     assert artifact.class_names == NAMES
     assert artifact.manifest_sha256 == sha256_file(pristine / "manifest.json")
     assert artifact.variants() == artifact.variants(["fp32"]) == ["fp32"]

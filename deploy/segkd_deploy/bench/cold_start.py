@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any
 
-    from segkd_deploy.runners.base import RunnerSpec
+    from segkd_deploy.graph_spec import GraphSpec
 
 # What a runtime's users import, and the extra that brings it; its import is part of the cold start.
 LIBRARIES: dict[str, tuple[str, str]] = {
@@ -40,7 +40,7 @@ def measure_once(
 
     Args:
         graph: the graph's file.
-        spec: fields of ``RunnerSpec``.
+        spec: fields of ``GraphSpec``.
         options: fields of ``RunOptions``; when the graph takes any number of frames, ``batch`` are labelled, or one.
         start_s: when this process began, by ``time.perf_counter``.
         labelled: written to standard output at the first labels.
@@ -55,9 +55,9 @@ def measure_once(
 
     from segkd.errors import import_extra
     from segkd_deploy.bench.run_options import RunOptions
-    from segkd_deploy.runners import RunnerSpec
+    from segkd_deploy.graph_spec import GraphSpec
 
-    chosen, shapes = RunOptions(**options), RunnerSpec(**spec)
+    chosen, shapes = RunOptions(**options), GraphSpec(**spec)
     import_extra(*LIBRARIES[chosen.runtime])
     runner = chosen.open(Path(graph), shapes)  # imports the runner's module; the session opens below
     frames_shape = shapes.frames_shape(shapes.batch or chosen.batch or 1)
@@ -82,7 +82,7 @@ def measure_once(
     }
 
 
-def measure_cold_start(graph: Path, spec: RunnerSpec, *, repetitions: int = 3, **options: Any) -> dict[str, Any]:
+def measure_cold_start(graph: Path, spec: GraphSpec, *, repetitions: int = 3, **options: Any) -> dict[str, Any]:
     """Measure in fresh processes, one after the other; files that were read before come from memory.
 
     Args:

@@ -11,10 +11,9 @@ from typing import Any
 import numpy as np
 
 from segkd.errors import SegkdError
-from segkd_deploy.artifact import CPU_PROVIDERS
 from segkd_deploy.bench.run_options import RunOptions
+from segkd_deploy.graph_spec import CPU_PROVIDERS, GraphSpec
 from segkd_deploy.onnx_file.matmul import matmul_flops, matmul_graph
-from segkd_deploy.runners import RunnerSpec
 from segkd_deploy.runners.onnx_profile import profile_nodes
 
 # Rows of the matrices and products per call: large enough that copies and launches do not count.
@@ -51,7 +50,7 @@ def measure_peak(options: RunOptions, precision: str, duration_s: float, size: i
         graph = Path(folder) / "matmul.onnx"
         graph.write_bytes(matmul_graph(size, products, precision, signed=signed))
         times_ms: list[float] = []
-        with options.open(graph, RunnerSpec(1, size, size, 256)) as runner:
+        with options.open(graph, GraphSpec(1, size, size, 256)) as runner:
             out = np.empty((1, size, size), np.uint8)
             for _ in range(WARMUP_CALLS):
                 runner.infer(frames, out)
@@ -67,7 +66,7 @@ def measure_peak(options: RunOptions, precision: str, duration_s: float, size: i
     }
 
 
-def count_flops(graph: Path, spec: RunnerSpec) -> int | None:
+def count_flops(graph: Path, spec: GraphSpec) -> int | None:
     """Operations of a graph for one frame: convolutions and matrix products, two per multiply-add.
 
     onnxruntime runs it once on the CPU, unoptimised, and tells the shapes of every node.

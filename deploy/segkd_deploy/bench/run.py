@@ -27,7 +27,7 @@ from segkd_deploy.bench.timing import Timing, judge, measure
 from segkd_deploy.bench.watch import Watch
 from segkd_deploy.device import cpu_mhz, describe_device
 from segkd_deploy.evidence import SCHEMA
-from segkd_deploy.runners import RunnerSpec
+from segkd_deploy.graph_spec import GraphSpec
 from segkd_deploy.runners.onnx_profile import nodes_per_provider
 
 # The peak takes this long, or as long as the timed calls if they take less.
@@ -199,7 +199,7 @@ def _compute(artifact: Artifact, variant: str, plan: Plan, point: Point) -> tupl
     return describe_compute(flops, source, point.timing.batch, compute_ms, peak), warnings
 
 
-def _nodes(graph: Path, spec: RunnerSpec, options: RunOptions) -> dict[str, int] | None:
+def _nodes(graph: Path, spec: GraphSpec, options: RunOptions) -> dict[str, int] | None:
     """Nodes per provider, where they may be shared; TensorRT's provider would build its engine again to tell."""
     if options.runtime != "onnxruntime" or options.provider in {"cpu", "tensorrt"}:
         return None

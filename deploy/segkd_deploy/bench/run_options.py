@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from segkd.errors import SegkdError
-from segkd_deploy.runners import Runner, RunnerSpec, open_runner
+from segkd_deploy.graph_spec import GraphSpec
+from segkd_deploy.runners import Runner, open_runner
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ class RunOptions:
         number = self.provider.partition(":")[2]
         return int(number) if number.isdecimal() else 0
 
-    def open(self, graph: Path, spec: RunnerSpec) -> Runner:
+    def open(self, graph: Path, spec: GraphSpec) -> Runner:
         """The runner, not yet entered.
 
         Args:

@@ -8,8 +8,9 @@ from typing import Any
 from segkd.errors import SegkdError
 from segkd.files import read_json
 from segkd.folders import ArtifactFiles
-from segkd_deploy.artifact import CPU_PROVIDERS, Artifact
+from segkd_deploy.artifact import Artifact
 from segkd_deploy.evidence import widened
+from segkd_deploy.graph_spec import CPU_PROVIDERS
 
 
 @dataclass(frozen=True)

@@ -16,10 +16,9 @@ from pathlib import Path
 
 from segkd.errors import SegkdError
 from segkd.files.damage import describe_other_kind
-from segkd_deploy.runners.base import RunnerSpec
+from segkd_deploy.graph_spec import LABEL_VALUES, GraphSpec
 
 UINT8, FLOAT16 = 2, 10
-_ANY_CLASSES = 256
 _MAX_GRAPHS = 32
 
 # onnx.proto: message and field -> number.
@@ -98,7 +97,7 @@ def read_header(path: Path) -> OnnxHeader:
     return header
 
 
-def spec_of(path: Path) -> RunnerSpec:
+def spec_of(path: Path) -> GraphSpec:
     """The shapes of a complete graph, from its file and its metadata ``classes``, ``color``, ``yuv`` and ``content``.
 
     Raises:
@@ -125,11 +124,11 @@ def spec_of(path: Path) -> RunnerSpec:
         )
     rows_px, width_px, *labels_px = (side for side in sides if side is not None)
     height_px = rows_px * 2 // 3 if color == "NV12" else rows_px
-    return RunnerSpec(
+    return GraphSpec(
         frames.shape[0],
         height_px,
         width_px,
-        _ANY_CLASSES if "classes" not in said else len(json.loads(said["classes"])),
+        LABEL_VALUES if "classes" not in said else len(json.loads(said["classes"])),
         color=color,
         yuv=said.get("yuv"),
         labels_px=None if labels_px == [height_px, width_px] else (labels_px[0], labels_px[1]),

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from segkd.errors import SegkdError
+from segkd_deploy.graph_spec import LabelResize
 from segkd_deploy.onnx_file.header import wire_fields, wire_messages, wire_number, wire_text, wire_varint
-from segkd_deploy.runners.host_decoder import Resize
 
 # onnx.proto: message and field -> number.
 _MODEL_GRAPH, _GRAPH_NODE, _GRAPH_INITIALIZER, _GRAPH_OUTPUT, _INFO_NAME = 7, 1, 5, 12, 1
@@ -40,7 +40,7 @@ class _Graph:
     outputs: list[str] = field(default_factory=list)
 
 
-def read_tail(path: Path, logits: str, grid: tuple[int, int], labels: tuple[int, int]) -> Resize:
+def read_tail(path: Path, logits: str, grid: tuple[int, int], labels: tuple[int, int]) -> LabelResize:
     """What lies between the logits and the first output: bilinear ``Resize``, crops, ``ArgMax`` over classes, casts.
 
     Args:
@@ -63,7 +63,7 @@ def read_tail(path: Path, logits: str, grid: tuple[int, int], labels: tuple[int,
         raise SegkdError(f"{path}: the host decoder cannot stand for what follows {logits!r}: {error}") from None
 
 
-def _walk(graph: _Graph, logits: str, grid: tuple[int, int], labels: tuple[int, int]) -> Resize:
+def _walk(graph: _Graph, logits: str, grid: tuple[int, int], labels: tuple[int, int]) -> LabelResize:
     """From the output back to the logits."""
     name, seen_argmax = graph.outputs[0], False
     size, align_corners, resized = grid, False, False
@@ -88,7 +88,7 @@ def _walk(graph: _Graph, logits: str, grid: tuple[int, int], labels: tuple[int, 
         name = node.inputs[0]
     if not seen_argmax:
         raise ValueError("there is no ArgMax")
-    return Resize(size, window[_HEIGHT], window[_WIDTH], labels, align_corners)
+    return LabelResize(size, window[_HEIGHT], window[_WIDTH], labels, align_corners)
 
 
 def _check(node: _Node, allowed: dict[str, tuple[str | int | None, ...]]) -> None:

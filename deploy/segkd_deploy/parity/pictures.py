@@ -14,7 +14,7 @@ from segkd.evaluation.prediction_files import write_png
 from segkd.evaluation.worst_images import side_by_side
 from segkd_deploy.artifact import Artifact, Reference
 from segkd_deploy.evaluate import resize_frame
-from segkd_deploy.runners.base import RunnerSpec
+from segkd_deploy.graph_spec import GraphSpec
 
 WORST = 3
 
@@ -51,7 +51,7 @@ def write_pictures(
     return rows
 
 
-def rgb_of(frame: NDArray[np.uint8], spec: RunnerSpec) -> NDArray[np.uint8]:
+def rgb_of(frame: NDArray[np.uint8], spec: GraphSpec) -> NDArray[np.uint8]:
     """A frame as an RGB picture (height, width, 3); NV12 as video players show it."""
     import cv2
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from segkd.errors import unknown_name
-from segkd_deploy.runners.base import Runner, RunnerSpec
+from segkd_deploy.runners.base import Runner
 
-__all__ = ["RUNNERS", "Runner", "RunnerSpec", "default_provider", "open_runner"]
+__all__ = ["RUNNERS", "Runner", "default_provider", "open_runner"]
 
 RUNNERS: dict[str, str] = {
     "onnxruntime": "segkd_deploy.runners.onnxruntime:OnnxRuntimeRunner",

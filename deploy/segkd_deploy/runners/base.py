@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -12,46 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segkd.errors import BackendMissing
+from segkd_deploy.graph_spec import GraphSpec
 
 
 class ProviderMissing(BackendMissing):
     """The installed library was built without a provider."""
-
-
-@dataclass(frozen=True)
-class RunnerSpec:
-    """Input and output of a graph.
-
-    Attributes:
-        batch: images per call; None when any number goes.
-        height_px: frame height.
-        width_px: frame width.
-        num_classes: labels are below this.
-        color: what a frame holds: ``RGB`` or ``BGR`` (height, width, 3), or ``NV12`` (height * 3/2, width): the luma
-            rows, then half as many rows of interleaved U and V.
-        yuv: how NV12 codes colours, a key of ``segkd_deploy.camera.YUV``; None for other frames.
-        labels_px: height and width of the labels; None for the frame's.
-        content_px: top, left, height and width of the part of the labels that the frame fills; None for all.
-    """
-
-    batch: int | None
-    height_px: int
-    width_px: int
-    num_classes: int
-    color: str = "RGB"
-    yuv: str | None = None
-    labels_px: tuple[int, int] | None = None
-    content_px: tuple[int, int, int, int] | None = None
-
-    def frames_shape(self, count: int) -> tuple[int, ...]:
-        """Shape of ``count`` frames as ``infer`` takes them."""
-        if self.color == "NV12":
-            return (count, self.height_px * 3 // 2, self.width_px)
-        return (count, self.height_px, self.width_px, 3)
-
-    def labels_shape(self, count: int) -> tuple[int, int, int]:
-        """Shape of the labels of ``count`` frames."""
-        return (count, *(self.labels_px or (self.height_px, self.width_px)))
 
 
 class Runner(ABC):
@@ -66,7 +30,7 @@ class Runner(ABC):
             those that the runtime can tell apart.
     """
 
-    spec: RunnerSpec
+    spec: GraphSpec
     last_stages_ms: dict[str, float]
 
     def __init__(self, graph: Path) -> None:

@@ -6,13 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from segkd.errors import SegkdError, unknown_name
+from segkd_deploy.graph_spec import CPU_PROVIDERS, LabelResize
 from segkd_deploy.onnx_file.header import read_header
 from segkd_deploy.onnx_file.tail import read_tail
-from segkd_deploy.runners.host_decoder import Resize
 
 DECODERS = ("auto", "graph", "host")
-# Providers of onnxruntime that leave logits in the CPU's memory.
-HOST_PROVIDERS = ("cpu", "openvino")
 
 # From so many classes on, the host decoder is an order of magnitude faster than onnxruntime's Resize and ArgMax on what
 # networks give, and no slower by more than a tenth on noise, the worst that can come (docs/performance.md).
@@ -34,7 +32,7 @@ class HostDecoding:
     twin: Path
     num_classes: int
     grid: tuple[int, int]
-    resize: Resize
+    resize: LabelResize
 
 
 @dataclass(frozen=True)
@@ -92,7 +90,7 @@ class _Logits:
 
 
 def _find_twin(graph: Path, provider: str) -> Path:
-    if provider not in HOST_PROVIDERS:
+    if provider not in CPU_PROVIDERS:
         raise SegkdError(f"the host decoder is for CPUs; on {provider} the graph decodes before labels are copied")
     twin = twin_of(graph)
     if not twin.is_file():
@@ -110,7 +108,7 @@ def _logits(twin: Path) -> _Logits:
     return _Logits(output.name, sides[0], (sides[1], sides[2]))
 
 
-def _resize(graph: Path, logits: _Logits) -> Resize:
+def _resize(graph: Path, logits: _Logits) -> LabelResize:
     labels = read_header(graph).outputs[0].shape[1:]
     if len(labels) != 2 or labels[0] is None or labels[1] is None:
         raise SegkdError(f"{graph}: expected labels (N, height, width) of fixed size, found {labels}")

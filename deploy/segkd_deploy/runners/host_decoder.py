@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segkd.errors import SegkdError
+from segkd_deploy.graph_spec import LABEL_VALUES, LabelResize
 
 Floats = NDArray[np.float32]
 Indices = NDArray[np.intp]
@@ -24,32 +25,6 @@ PASS_VALUES = 1 << 16
 BLOCK_VALUES = 1 << 20
 # Interpolated values from which threads pay: below, waking them takes as long as the work.
 SHARED_VALUES = 1 << 22
-LABEL_VALUES = 256
-
-
-@dataclass(frozen=True)
-class Resize:
-    """How a graph brings its logits to the size of its labels.
-
-    Attributes:
-        size: height and width that the logits are interpolated to.
-        top: first row of it that the labels have.
-        left: first column of it that the labels have.
-        labels: height and width of the labels.
-        align_corners: whether the outermost logits lie in the middle of the outermost pixels (ONNX:
-            ``align_corners``) or the outer edges coincide (``half_pixel``).
-    """
-
-    size: tuple[int, int]
-    top: int
-    left: int
-    labels: tuple[int, int]
-    align_corners: bool
-
-    def __post_init__(self) -> None:
-        inside = (self.top + self.labels[0] <= self.size[0], self.left + self.labels[1] <= self.size[1])
-        if min(*self.size, *self.labels) < 1 or min(self.top, self.left) < 0 or not all(inside):
-            raise SegkdError(f"expected labels of at least one pixel inside {self.size}, got {self}")
 
 
 @dataclass(frozen=True)
@@ -87,12 +62,12 @@ class HostDecoder:
         SegkdError: for an empty grid or no threads.
     """
 
-    def __init__(self, grid: tuple[int, int], resize: Resize, threads: int = 1) -> None:
+    def __init__(self, grid: tuple[int, int], resize: LabelResize, threads: int = 1) -> None:
         if min(grid) < 1 or threads < 1:
             raise SegkdError(f"expected a grid of at least 1 x 1 and at least one thread, got {grid} and {threads}")
         self.grid, self.resize, self.threads = grid, resize, threads
-        self._rows = _axis(grid[0], resize.size[0], resize.top, resize.labels[0], resize.align_corners)
-        self._columns = _axis(grid[1], resize.size[1], resize.left, resize.labels[1], resize.align_corners)
+        self._rows = _axis(grid[0], resize.interpolated[0], resize.top, resize.labels[0], resize.align_corners)
+        self._columns = _axis(grid[1], resize.interpolated[1], resize.left, resize.labels[1], resize.align_corners)
         self._pool: ThreadPoolExecutor | None = None
 
     def close(self) -> None:

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from segkd_deploy.runners import RunnerSpec
+from segkd_deploy.graph_spec import GraphSpec
 from segkd_deploy.runners.onnxruntime import PROVIDERS, provider_options
 
 
 def profile_nodes(
-    graph: Path, spec: RunnerSpec, *, provider: str = "cpu", threads: int = 1, optimised: bool = False
+    graph: Path, spec: GraphSpec, *, provider: str = "cpu", threads: int = 1, optimised: bool = False
 ) -> list[dict[str, Any]] | None:
     """Run a graph once.
 
@@ -51,7 +51,7 @@ def profile_nodes(
     return [event["args"] for event in events if event.get("cat") == "Node" and "provider" in event.get("args", {})]
 
 
-def nodes_per_provider(graph: Path, spec: RunnerSpec, provider: str, threads: int) -> dict[str, int] | None:
+def nodes_per_provider(graph: Path, spec: GraphSpec, provider: str, threads: int) -> dict[str, int] | None:
     """How many nodes run on which provider: a provider leaves what it does not know to the CPU, and says nothing.
 
     Returns:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import time
 from pathlib import Path
-from types import TracebackType
+from types import ModuleType, TracebackType
 from typing import Any
 
 import numpy as np
@@ -14,8 +13,9 @@ from numpy.typing import NDArray
 from segkd.errors import BackendMissing, SegkdError, import_extra, unknown_name
 from segkd.files import sha256_file
 from segkd.machine.cpus import usable_cores
+from segkd_deploy.graph_spec import GraphSpec
 from segkd_deploy.onnx_file.header import spec_of
-from segkd_deploy.runners.base import ProviderMissing, Runner, RunnerSpec
+from segkd_deploy.runners.base import ProviderMissing, Runner
 from segkd_deploy.runners.decoding import HostDecoding, choose_decoding
 from segkd_deploy.runners.host_decoder import HostDecoder
 
@@ -26,8 +26,30 @@ PROVIDERS: dict[str, str] = {
     "tensorrt": "TensorrtExecutionProvider",
 }
 
-# Every uint8 label is below this.
-LABEL_VALUES = 256
+
+def require_provider(provider: str, threads: int | None = None) -> ModuleType:
+    """onnxruntime, if it is there and was built with a provider.
+
+    Args:
+        provider: a key of ``PROVIDERS``.
+        threads: threads inside an operator; None for one per core.
+
+    Raises:
+        SegkdError: for an unknown provider, or no threads.
+        BackendMissing: if onnxruntime is not installed or lacks the provider.
+    """
+    if provider not in PROVIDERS:
+        raise unknown_name("onnxruntime provider", provider, PROVIDERS)
+    if threads is not None and threads < 1:
+        raise SegkdError(f"threads: expected 1 or more, got {threads}")
+    ort = import_extra("onnxruntime", "ort")
+    available = ort.get_available_providers()
+    if PROVIDERS[provider] not in available:
+        raise ProviderMissing(
+            f"provider {provider} ({PROVIDERS[provider]}) is not in this onnxruntime {ort.__version__}, which has "
+            f"{', '.join(available)}; install the onnxruntime build that brings it"
+        )
+    return ort
 
 
 def open_session(graph: Path, provider: str = "cpu", threads: int | None = None) -> Any:
@@ -45,20 +67,10 @@ def open_session(graph: Path, provider: str = "cpu", threads: int | None = None)
         SegkdError: for an unknown provider, or a file that is missing or no ONNX graph.
         BackendMissing: if onnxruntime is not installed or cannot give the provider; it never becomes the CPU.
     """
-    if provider not in PROVIDERS:
-        raise unknown_name("onnxruntime provider", provider, PROVIDERS)
-    if threads is not None and threads < 1:
-        raise SegkdError(f"threads: expected 1 or more, got {threads}")
+    ort = require_provider(provider, threads)
+    wanted = PROVIDERS[provider]
     if not graph.is_file():
         raise SegkdError(f"{graph}: no such graph")
-    ort = import_extra("onnxruntime", "ort")
-    wanted = PROVIDERS[provider]
-    available = ort.get_available_providers()
-    if wanted not in available:
-        raise ProviderMissing(
-            f"provider {provider} ({wanted}) is not in this onnxruntime {ort.__version__}, which has "
-            f"{', '.join(available)}; install the onnxruntime build that brings it"
-        )
     options = ort.SessionOptions()
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
     options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
@@ -85,48 +97,6 @@ def provider_options(provider: str, threads: int) -> dict[str, str]:
     return {"num_of_threads": str(threads)} if provider == "openvino" else {}
 
 
-def session_spec(session: Any, graph: Path) -> RunnerSpec:
-    """The shapes of an open session's graph.
-
-    ``num_classes`` comes from its metadata ``classes``, a JSON list of names; without it, it is 256. What a frame
-    holds comes from ``color`` and ``yuv``, and where it lies in the labels from ``content``; RGB and all without them.
-
-    Raises:
-        SegkdError: if it does not take one uint8 (N, height, width, 3) or NV12 (N, height * 3/2, width), and give
-            uint8 labels first.
-    """
-    inputs, outputs = session.get_inputs(), session.get_outputs()
-    shape = list(inputs[0].shape) if len(inputs) == 1 else []
-    said = session.get_modelmeta().custom_metadata_map
-    color = said.get("color", "RGB")
-    tail = [3] if color != "NV12" else []
-    complete = (
-        inputs[0].type == "tensor(uint8)"
-        and len(shape) == 3 + len(tail)
-        and shape[3:] == tail
-        and outputs[0].type == "tensor(uint8)"
-        and len(outputs[0].shape) == 3
-        and all(isinstance(side, int) for side in [*shape[1:], *outputs[0].shape[1:]])
-    )
-    if not complete:
-        found = ", ".join(f"{tensor.name} {tensor.type} {tensor.shape}" for tensor in [*inputs, *outputs])
-        raise SegkdError(
-            f"{graph}: expected a complete graph, uint8 (N, height, width, 3) in and uint8 (N, height, width) out, "
-            f"found {found}; export it with segkd export"
-        )
-    frame_px = (shape[1] if color != "NV12" else shape[1] * 2 // 3, shape[2])
-    labels_px = tuple(outputs[0].shape[1:])
-    return RunnerSpec(
-        shape[0] if isinstance(shape[0], int) else None,
-        *frame_px,
-        LABEL_VALUES if "classes" not in said else len(json.loads(said["classes"])),
-        color=color,
-        yuv=said.get("yuv"),
-        labels_px=None if labels_px == frame_px else labels_px,
-        content_px=tuple(json.loads(said["content"])) if "content" in said else None,
-    )
-
-
 class OnnxRuntimeRunner(Runner):
     """A complete graph in ONNX Runtime.
 
@@ -138,7 +108,7 @@ class OnnxRuntimeRunner(Runner):
         provider: a key of ``PROVIDERS``.
         threads: threads inside an operator; None for one per core that this process may use.
         spec: the graph's shapes, from a manifest; the graph is held against it when the session opens.
-            None reads them from the graph, which costs a session of its own.
+            None reads them from the graph.
         decoder: who turns logits into labels. ``graph``: the graph. ``host``: the session runs the graph's logits twin,
             and the exact ``HostDecoder`` does the rest, which is faster for many classes. ``auto``: the host where
             that pays; ``describe()`` says which and why.
@@ -150,14 +120,15 @@ class OnnxRuntimeRunner(Runner):
         *,
         provider: str = "cpu",
         threads: int | None = None,
-        spec: RunnerSpec | None = None,
+        spec: GraphSpec | None = None,
         decoder: str = "auto",
     ) -> None:
         super().__init__(graph)
         self.decoder = decoder
         self.provider = provider
         self.threads = usable_cores() if threads is None else threads
-        self.spec = session_spec(open_session(graph, provider, threads), graph) if spec is None else spec
+        require_provider(provider, threads)
+        self.spec = spec_of(graph) if spec is None else spec
         self._session: Any = None
         self._binding: Any = None
         self._tail: _HostTail | None = None
@@ -173,7 +144,7 @@ class OnnxRuntimeRunner(Runner):
         self._decoding = choose_decoding(self.decoder, self.graph, self.provider)
         host = self._decoding.host
         session = open_session(self.graph if host is None else host.twin, self.provider, self.threads)
-        found = session_spec(session, self.graph) if host is None else spec_of(self.graph)
+        found = spec_of(self.graph)
         if _shape(found) != _shape(self.spec):
             raise SegkdError(
                 f"{self.graph}: expected batch x height x width {_shape(self.spec)}, the graph has {_shape(found)}; "
@@ -264,7 +235,7 @@ class _HostTail:
         return self._logits[:batch]
 
 
-def _shape(spec: RunnerSpec) -> str:
+def _shape(spec: GraphSpec) -> str:
     extra = "" if spec.color == "RGB" else f" {spec.color}"
     if spec.labels_px is not None:
         extra += f" with labels {spec.labels_px[0]} x {spec.labels_px[1]}"

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from segkd.errors import SegkdError
 from segkd.files import sha256_file
 from segkd_deploy.device import describe_device
+from segkd_deploy.graph_spec import GraphSpec
 from segkd_deploy.onnx_file.header import spec_of
-from segkd_deploy.runners.base import Runner, RunnerSpec
+from segkd_deploy.runners.base import Runner
 from segkd_deploy.tensorrt.api import load_tensorrt
 from segkd_deploy.tensorrt.cuda import open_cuda
 from segkd_deploy.tensorrt.engine_cache import EngineCache
@@ -50,7 +51,7 @@ class TensorRTRunner(Runner):
         *,
         provider: str = "cuda",
         threads: int | None = None,
-        spec: RunnerSpec | None = None,
+        spec: GraphSpec | None = None,
         options: BuildOptions | None = None,
         cache: EngineCache | None = None,
         cuda_graph: bool = False,
@@ -218,7 +219,7 @@ def parse_gpu(provider: str) -> int:
     return int(number or 0)
 
 
-def _shapes(spec: RunnerSpec) -> tuple[int | None, tuple[int, ...], tuple[int, ...]]:
+def _shapes(spec: GraphSpec) -> tuple[int | None, tuple[int, ...], tuple[int, ...]]:
     return spec.batch, spec.frames_shape(1)[1:], spec.labels_shape(1)[1:]
 
 

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from typing import Any
 
 from segkd.errors import SegkdError
-from segkd_deploy.runners.base import RunnerSpec
+from segkd_deploy.graph_spec import GraphSpec
 from segkd_deploy.tensorrt.api import TensorRT, device_memory_bytes, explain
 from segkd_deploy.tensorrt.cuda import Cuda, Gpu, HostBuffer
 from segkd_deploy.tensorrt.engines import Engine
@@ -107,7 +107,7 @@ class Session:
     """
 
     def __init__(
-        self, api: TensorRT, cuda: Cuda, gpu: Gpu, engine: Engine, spec: RunnerSpec, largest: int, *, zero_copy: bool
+        self, api: TensorRT, cuda: Cuda, gpu: Gpu, engine: Engine, spec: GraphSpec, largest: int, *, zero_copy: bool
     ) -> None:
         self.api, self.gpu, self.engine, self.largest = api, gpu, engine, largest
         self._cuda, self._spec, self._zero_copy = cuda, spec, zero_copy

@@ -11,13 +11,14 @@ import pytest
 import segkd_deploy
 from segkd.errors import SegkdError
 from segkd_deploy.bench.cold_start import LIBRARIES, TIMES, measure_cold_start
-from segkd_deploy.runners import RUNNERS, RunnerSpec
+from segkd_deploy.graph_spec import GraphSpec
+from segkd_deploy.runners import RUNNERS
 from tests.deploy.artifacts import HEIGHT_PX, WIDTH_PX, make_artifact
 
 
 def test_child_measures_itself(pristine: Path) -> None:
     result = measure_cold_start(
-        pristine / "model.fp32.onnx", RunnerSpec(1, HEIGHT_PX, WIDTH_PX, 3), threads=1, repetitions=2
+        pristine / "model.fp32.onnx", GraphSpec(1, HEIGHT_PX, WIDTH_PX, 3), threads=1, repetitions=2
     )
     assert result["repetitions"] == len(result["samples"]) == 2
     for sample in result["samples"]:
@@ -32,12 +33,12 @@ def test_child_measures_itself(pristine: Path) -> None:
 
 def test_graphs_that_take_any_number_get_the_batch(tmp_path: Path) -> None:
     folder = make_artifact(tmp_path / "any", batch=None)
-    spec = RunnerSpec(None, HEIGHT_PX, WIDTH_PX, 3)
+    spec = GraphSpec(None, HEIGHT_PX, WIDTH_PX, 3)
     assert measure_cold_start(folder / "model.fp32.onnx", spec, threads=1, batch=3, repetitions=1)["total_ms"] > 0
 
 
 def test_error_of_the_child_is_passed_on(pristine: Path) -> None:
-    wrong = RunnerSpec(1, HEIGHT_PX * 2, WIDTH_PX, 3)
+    wrong = GraphSpec(1, HEIGHT_PX * 2, WIDTH_PX, 3)
     with pytest.raises(SegkdError, match=r"cold start process ended with exit code 1: .*the graph has 1 x 16 x 24"):
         measure_cold_start(pristine / "model.fp32.onnx", wrong, repetitions=1)
 
@@ -49,7 +50,7 @@ def test_every_runtime_has_a_library() -> None:
 def test_labels_of_another_size_and_nv12_reach_the_child(tmp_path: Path) -> None:
     graph = make_artifact(tmp_path / "any") / "model.fp32.onnx"
     with pytest.raises(SegkdError, match=r"cold start process .*NV12 with labels 4 x 6"):
-        measure_cold_start(graph, RunnerSpec(1, 8, 12, 3, color="NV12", labels_px=(4, 6)), repetitions=1)
+        measure_cold_start(graph, GraphSpec(1, 8, 12, 3, color="NV12", labels_px=(4, 6)), repetitions=1)
 
 
 def test_nothing_heavy_is_imported_before_the_clock() -> None:

@@ -10,8 +10,8 @@ from onnx import TensorProto, helper, numpy_helper
 from segkd.errors import SegkdError
 from segkd_deploy.bench.peak import count_flops, describe_compute, measure_peak
 from segkd_deploy.bench.run_options import RunOptions
+from segkd_deploy.graph_spec import GraphSpec
 from segkd_deploy.onnx_file.matmul import matmul_flops, matmul_graph
-from segkd_deploy.runners import RunnerSpec
 
 
 def small_net(path: Path, batch: int | str = 1) -> Path:
@@ -46,23 +46,23 @@ BY_HAND = 2 * (24 * 4 * 27 + 24 * 4 * 2 + 24 * 4 * 20)
 
 
 def test_operations_by_hand(tmp_path: Path) -> None:
-    assert count_flops(small_net(tmp_path / "net.onnx"), RunnerSpec(1, 8, 12, 5)) == BY_HAND
+    assert count_flops(small_net(tmp_path / "net.onnx"), GraphSpec(1, 8, 12, 5)) == BY_HAND
 
 
 def test_operations_are_per_frame(tmp_path: Path) -> None:
-    assert count_flops(small_net(tmp_path / "net.onnx", batch=3), RunnerSpec(3, 8, 12, 5)) == BY_HAND
-    assert count_flops(small_net(tmp_path / "any.onnx", batch="n"), RunnerSpec(None, 8, 12, 5)) == BY_HAND
+    assert count_flops(small_net(tmp_path / "net.onnx", batch=3), GraphSpec(3, 8, 12, 5)) == BY_HAND
+    assert count_flops(small_net(tmp_path / "any.onnx", batch="n"), GraphSpec(None, 8, 12, 5)) == BY_HAND
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
 def test_operations_of_matrix_products(tmp_path: Path, precision: str) -> None:
     (tmp_path / "m.onnx").write_bytes(matmul_graph(16, 3, precision))
-    assert count_flops(tmp_path / "m.onnx", RunnerSpec(1, 16, 16, 256)) == matmul_flops(16, 3)
+    assert count_flops(tmp_path / "m.onnx", GraphSpec(1, 16, 16, 256)) == matmul_flops(16, 3)
 
 
 def test_operations_of_a_graph_that_does_not_run_are_unknown(tmp_path: Path) -> None:
     (tmp_path / "broken.onnx").write_bytes(b"no graph")
-    assert count_flops(tmp_path / "broken.onnx", RunnerSpec(1, 8, 12, 5)) is None
+    assert count_flops(tmp_path / "broken.onnx", GraphSpec(1, 8, 12, 5)) is None
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])

@@ -6,7 +6,7 @@ import pytest
 
 from segkd.errors import SegkdError
 from segkd_deploy.bench.run_options import RunOptions
-from segkd_deploy.runners import RunnerSpec
+from segkd_deploy.graph_spec import GraphSpec
 from segkd_deploy.runners.tensorrt import TensorRTRunner
 from tests.deploy.artifacts import HEIGHT_PX, WIDTH_PX
 
@@ -26,7 +26,7 @@ def test_where_it_runs() -> None:
 
 
 def test_tensorrt_gets_its_options_and_an_engine_for_the_batch(pristine: Path) -> None:
-    spec = RunnerSpec(1, HEIGHT_PX, WIDTH_PX, 3)
+    spec = GraphSpec(1, HEIGHT_PX, WIDTH_PX, 3)
     runner = RunOptions("tensorrt", "cuda:0", cuda_graph=True).open(pristine / "model.fp32.onnx", spec)
     assert isinstance(runner, TensorRTRunner)
     assert (runner.cuda_graph, runner.zero_copy) == (True, False)

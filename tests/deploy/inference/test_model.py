@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 from segkd.errors import BackendMissing, GateFailed, SegkdError
 from segkd_deploy import load
 from segkd_deploy.artifact import open_artifact
+from segkd_deploy.graph_spec import GraphSpec
 from segkd_deploy.inference.model import Model
-from segkd_deploy.runners import Runner, RunnerSpec
+from segkd_deploy.runners import Runner
 from segkd_deploy.tensorrt.engine_cache import FOLDER_VARIABLE
 from tests.deploy.artifacts import (
     HEIGHT_PX,
@@ -151,7 +152,7 @@ def test_pictures_of_any_size(model: Model) -> None:
 class Recorder(Runner):
     """Keeps the frame it was given; its labels are the numbers of their rows."""
 
-    def __init__(self, spec: RunnerSpec) -> None:
+    def __init__(self, spec: GraphSpec) -> None:
         super().__init__(Path("none"))
         self.spec = spec
         self.frame = np.zeros(0, np.uint8)
@@ -173,7 +174,7 @@ class Recorder(Runner):
 
 def test_what_a_letterbox_added_is_cut_off(pristine: Path) -> None:
     """Frames 4 x 8 lie in rows 2 to 5 of labels 8 x 8."""
-    spec = RunnerSpec(1, 4, 8, 3, labels_px=(8, 8), content_px=(2, 0, 4, 8))
+    spec = GraphSpec(1, 4, 8, 3, labels_px=(8, 8), content_px=(2, 0, 4, 8))
     artifact, frame = open_artifact(pristine), np.zeros((4, 8, 3), np.uint8)
     whole = Model(artifact, "fp32", Recorder(spec), resize=False)
     assert whole.labels_px == (8, 8) and whole(frame)[:, 0].tolist() == list(range(8))
@@ -184,7 +185,7 @@ def test_what_a_letterbox_added_is_cut_off(pristine: Path) -> None:
 
 
 def test_nv12_frames_are_never_resized(pristine: Path) -> None:
-    runner = Recorder(RunnerSpec(1, 4, 8, 3, color="NV12", yuv="bt709"))
+    runner = Recorder(GraphSpec(1, 4, 8, 3, color="NV12", yuv="bt709"))
     model = Model(open_artifact(pristine), "fp32", runner, resize=True)
     frame = np.arange(48, dtype=np.uint8).reshape(6, 8)
     assert model.frame_shape == (6, 8) and model(frame).shape == (4, 8)

@@ -9,8 +9,8 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from segkd.errors import SegkdError
+from segkd_deploy.graph_spec import GraphSpec
 from segkd_deploy.onnx_file.header import FLOAT16, UINT8, TensorInfo, read_header, spec_of
-from segkd_deploy.runners import RunnerSpec
 from tests.deploy.artifacts import HEIGHT_PX, WIDTH_PX, make_graph
 
 
@@ -48,8 +48,8 @@ def test_what_needs_flags_is_found(tmp_path: Path) -> None:
 
 def test_spec_of_a_complete_graph(tmp_path: Path) -> None:
     path = save(make_graph(batch="N", classes=["a", "b", "c"]), tmp_path)
-    assert spec_of(path) == RunnerSpec(None, HEIGHT_PX, WIDTH_PX, 3)
-    assert spec_of(save(make_graph(), tmp_path)) == RunnerSpec(1, HEIGHT_PX, WIDTH_PX, 256)
+    assert spec_of(path) == GraphSpec(None, HEIGHT_PX, WIDTH_PX, 3)
+    assert spec_of(save(make_graph(), tmp_path)) == GraphSpec(1, HEIGHT_PX, WIDTH_PX, 256)
 
 
 def border(frames: list[Any], labels: list[Any], said: dict[str, str]) -> onnx.ModelProto:
@@ -65,7 +65,7 @@ def test_spec_of_a_camera_graph(tmp_path: Path) -> None:
     said = {"color": "NV12", "yuv": "bt601", "content": "[2, 0, 12, 32]"}
     spec = spec_of(save(border([1, 36, 32], [1, 16, 32], said), tmp_path))
     expected = {"color": "NV12", "yuv": "bt601", "labels_px": (16, 32), "content_px": (2, 0, 12, 32)}
-    assert spec == RunnerSpec(1, 24, 32, 256, **expected)  # type: ignore[arg-type]
+    assert spec == GraphSpec(1, 24, 32, 256, **expected)  # type: ignore[arg-type]
     assert spec.frames_shape(1) == (1, 36, 32)
 
 

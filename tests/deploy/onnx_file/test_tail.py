@@ -7,15 +7,15 @@ import pytest
 from onnx import helper
 
 from segkd.errors import SegkdError
+from segkd_deploy.graph_spec import LabelResize
 from segkd_deploy.onnx_file.tail import read_tail
-from segkd_deploy.runners.host_decoder import Resize
 from tests.deploy.artifacts import make_graph
 from tests.deploy.tails import tail_graph, write_pair
 
 GRID, SIZE = (4, 6), (30, 50)
 
 
-def read(folder: Path, model: onnx.ModelProto, labels: tuple[int, int] = SIZE) -> Resize:
+def read(folder: Path, model: onnx.ModelProto, labels: tuple[int, int] = SIZE) -> LabelResize:
     onnx.save(model, folder / "graph.onnx")
     return read_tail(folder / "graph.onnx", "logits", GRID, labels)
 
@@ -24,26 +24,28 @@ def read(folder: Path, model: onnx.ModelProto, labels: tuple[int, int] = SIZE) -
 @pytest.mark.parametrize("mode", ["half_pixel", "align_corners"])
 def test_both_conventions_and_both_codings_of_numbers(tmp_path: Path, mode: str, raw: bool) -> None:
     found = read(tmp_path, tail_graph(GRID, SIZE, 3, coordinates=mode, raw=raw))
-    assert found == Resize(SIZE, 0, 0, SIZE, mode == "align_corners")
+    assert found == LabelResize(SIZE, 0, 0, SIZE, mode == "align_corners")
 
 
 def test_window(tmp_path: Path) -> None:
     found = read(tmp_path, tail_graph(GRID, SIZE, 3, window=(2, 7, 20, 40)), (20, 40))
-    assert found == Resize(SIZE, 2, 7, (20, 40), False)
+    assert found == LabelResize(SIZE, 2, 7, (20, 40), False)
 
 
 def test_any_number_of_frames(tmp_path: Path) -> None:
-    assert read(tmp_path, tail_graph(GRID, SIZE, 3, batch=None)) == Resize(SIZE, 0, 0, SIZE, False)
+    assert read(tmp_path, tail_graph(GRID, SIZE, 3, batch=None)) == LabelResize(SIZE, 0, 0, SIZE, False)
 
 
 def test_behind_a_network(tmp_path: Path) -> None:
     graph = write_pair(tmp_path, tail_graph(GRID, SIZE, 3))
-    assert read_tail(graph, "logits", GRID, SIZE) == Resize(SIZE, 0, 0, SIZE, False)
+    assert read_tail(graph, "logits", GRID, SIZE) == LabelResize(SIZE, 0, 0, SIZE, False)
 
 
 def test_logits_of_full_size(tmp_path: Path) -> None:
     onnx.save(make_graph(), tmp_path / "graph.onnx")
-    assert read_tail(tmp_path / "graph.onnx", "logits", (16, 24), (16, 24)) == Resize((16, 24), 0, 0, (16, 24), False)
+    assert read_tail(tmp_path / "graph.onnx", "logits", (16, 24), (16, 24)) == LabelResize(
+        (16, 24), 0, 0, (16, 24), False
+    )
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 
 from segkd_deploy.artifact import open_artifact
+from segkd_deploy.graph_spec import GraphSpec
 from segkd_deploy.parity import Plan, validate_artifact
 from segkd_deploy.parity.pictures import rgb_of, write_pictures
-from segkd_deploy.runners.base import RunnerSpec
 from tests.deploy.parity.small import HEIGHT_PX, RIGHT, WIDTH_PX, Build, make_artifact
 
 
@@ -46,7 +46,7 @@ def test_validate_writes_them(tmp_path: Path) -> None:
 def test_frames_of_every_camera_are_shown_in_rgb() -> None:
     red = np.zeros((2, 2, 3), np.uint8)
     red[..., 0] = 255
-    assert (rgb_of(red[..., ::-1], RunnerSpec(1, 2, 2, 3, color="BGR")) == red).all()
+    assert (rgb_of(red[..., ::-1], GraphSpec(1, 2, 2, 3, color="BGR")) == red).all()
     grey = np.full((3, 2), 128, np.uint8)
-    shown = rgb_of(grey, RunnerSpec(1, 2, 2, 3, color="NV12", yuv="bt601"))
+    shown = rgb_of(grey, GraphSpec(1, 2, 2, 3, color="NV12", yuv="bt601"))
     assert shown.shape == (2, 2, 3) and np.ptp(shown) < 6

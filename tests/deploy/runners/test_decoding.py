@@ -9,9 +9,8 @@ from onnx import helper
 
 from segkd.errors import SegkdError
 from segkd_deploy.bench.run_options import RunOptions
-from segkd_deploy.runners import RunnerSpec
+from segkd_deploy.graph_spec import GraphSpec, LabelResize
 from segkd_deploy.runners.decoding import MIN_CLASSES, choose_decoding, twin_of
-from segkd_deploy.runners.host_decoder import Resize
 from segkd_deploy.runners.onnxruntime import OnnxRuntimeRunner
 from tests.deploy.conftest import SHORT_BENCH, Run
 from tests.deploy.runners.base import BaseRunnerTester
@@ -40,7 +39,7 @@ def test_auto_takes_the_host_for_many_classes_and_says_why(many: Path) -> None:
     choice = choose_decoding("auto", many, "cpu")
     assert choice.host is not None and choice.host.twin == many.with_name("model.fp32.logits.onnx")
     assert (choice.host.num_classes, choice.host.grid) == (MANY, GRID)
-    assert choice.host.resize == Resize(SIZE, 1, 2, (30, 33), False)
+    assert choice.host.resize == LabelResize(SIZE, 1, 2, (30, 33), False)
     assert choice.why == "40 classes, the host decoder is taken from 32 on"
     assert choose_decoding("graph", many, "cpu").host is None
 
@@ -113,7 +112,7 @@ def test_runner_gives_the_labels_of_the_graph(tmp_path: Path, mode: str) -> None
 
 def test_runner_holds_the_graph_against_a_given_spec(many: Path) -> None:
     with pytest.raises(SegkdError, match="expected batch x height x width 1 x 8 x 8"):
-        OnnxRuntimeRunner(many, decoder="host", spec=RunnerSpec(1, 8, 8, 3)).__enter__()
+        OnnxRuntimeRunner(many, decoder="host", spec=GraphSpec(1, 8, 8, 3)).__enter__()
 
 
 def test_run_options_pass_it_on(few: Path) -> None:

@@ -9,13 +9,14 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from segkd.errors import SegkdError
+from segkd_deploy.graph_spec import LabelResize
 from segkd_deploy.runners import host_decoder
-from segkd_deploy.runners.host_decoder import HostDecoder, Resize
+from segkd_deploy.runners.host_decoder import HostDecoder
 from tests.deploy.tails import tail_graph
 
 
-def whole(size: tuple[int, int], align_corners: bool = False) -> Resize:
-    return Resize(size, 0, 0, size, align_corners)
+def whole(size: tuple[int, int], align_corners: bool = False) -> LabelResize:
+    return LabelResize(size, 0, 0, size, align_corners)
 
 
 def line(scores: list[list[float]], width: int, align_corners: bool) -> list[int]:
@@ -35,11 +36,11 @@ def noise(classes: int, grid: tuple[int, int], seed: int = 0) -> NDArray[np.floa
     return np.random.default_rng(seed).standard_normal((1, classes, *grid)).astype(np.float32)
 
 
-def interpolated(logits: NDArray[np.float32], resize: Resize) -> NDArray[np.float64]:
+def interpolated(logits: NDArray[np.float32], resize: LabelResize) -> NDArray[np.float64]:
     """Scores (N, K, height, width) in double precision, pixel by pixel from the definition."""
     found = logits.astype(np.float64)
-    for axis, total, first, count in ((2, resize.size[0], resize.top, resize.labels[0]),
-                                      (3, resize.size[1], resize.left, resize.labels[1])):  # fmt: skip
+    for axis, total, first, count in ((2, resize.interpolated[0], resize.top, resize.labels[0]),
+                                      (3, resize.interpolated[1], resize.left, resize.labels[1])):  # fmt: skip
         length, lines = found.shape[axis], []
         for pixel in range(first, first + count):
             if resize.align_corners:
@@ -53,7 +54,7 @@ def interpolated(logits: NDArray[np.float32], resize: Resize) -> NDArray[np.floa
     return found
 
 
-def check(logits: NDArray[np.float32], resize: Resize, threads: int = 1) -> None:
+def check(logits: NDArray[np.float32], resize: LabelResize, threads: int = 1) -> None:
     """Every label's score is the best one, up to rounding; where it leads by more, the label is the argmax."""
     scores = interpolated(logits, resize)
     decoder = HostDecoder((logits.shape[2], logits.shape[3]), resize, threads)
@@ -114,7 +115,7 @@ def test_any_grid_size_and_window(grid, size, classes, align_corners, window, se
     labels = tuple(
         1 + int(part * (side - first - 1)) for part, side, first in zip(window[2:], size, (top, left), strict=True)
     )
-    check(noise(classes, grid, seed), Resize(size, top, left, labels, align_corners))
+    check(noise(classes, grid, seed), LabelResize(size, top, left, labels, align_corners))
 
 
 @pytest.mark.parametrize("mode", ["half_pixel", "align_corners"])
@@ -124,7 +125,7 @@ def test_is_what_onnxruntime_makes_of_it(mode: str, window) -> None:
     graph = tail_graph(grid, size, classes, coordinates=mode, window=window).SerializeToString()
     session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
     top, left, *labels = window or (0, 0, *size)
-    decoder = HostDecoder(grid, Resize(size, top, left, tuple(labels), mode == "align_corners"))
+    decoder = HostDecoder(grid, LabelResize(size, top, left, tuple(labels), mode == "align_corners"))
     for logits in (noise(classes, grid), smooth(classes, grid)):
         (expected,) = session.run(None, {"logits": logits})
         assert (decoder.decode(logits) == expected).mean() >= 1 - 1e-4  # ties within rounding
@@ -189,9 +190,9 @@ def test_refuses_other_arrays() -> None:
 
 def test_refuses_impossible_sizes() -> None:
     with pytest.raises(SegkdError, match="labels of at least one pixel inside"):
-        Resize((8, 8), 2, 0, (7, 8), False)
+        LabelResize((8, 8), 2, 0, (7, 8), False)
     with pytest.raises(SegkdError, match="labels of at least one pixel inside"):
-        Resize((8, 8), 0, -1, (4, 4), False)
+        LabelResize((8, 8), 0, -1, (4, 4), False)
     with pytest.raises(SegkdError, match="a grid of at least 1 x 1"):
         HostDecoder((0, 4), whole((8, 8)))
     with pytest.raises(SegkdError, match=r"at least one thread, got .* and 0"):

@@ -2,12 +2,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from segkd_deploy.runners import RunnerSpec
+from segkd_deploy.graph_spec import GraphSpec
 from segkd_deploy.runners.onnx_profile import nodes_per_provider, profile_nodes
 from segkd_deploy.runners.onnxruntime import provider_options
 from tests.deploy.artifacts import HEIGHT_PX, WIDTH_PX
 
-SPEC = RunnerSpec(1, HEIGHT_PX, WIDTH_PX, 3)
+SPEC = GraphSpec(1, HEIGHT_PX, WIDTH_PX, 3)
 
 
 def test_nodes_are_those_of_the_file(pristine: Path) -> None:

@@ -11,7 +11,9 @@ import pytest
 
 from segkd.errors import BackendMissing, MissingExtra, SegkdError
 from segkd.machine.cpus import usable_cores
-from segkd_deploy.runners import RunnerSpec, open_runner
+from segkd_deploy.graph_spec import GraphSpec
+from segkd_deploy.onnx_file.header import spec_of
+from segkd_deploy.runners import open_runner
 from segkd_deploy.runners.onnxruntime import OnnxRuntimeRunner, open_session
 from tests.deploy.artifacts import HEIGHT_PX, WIDTH_PX, labels_of, make_frames, make_graph
 from tests.deploy.runners.base import BaseRunnerTester
@@ -49,7 +51,7 @@ class TestOnnxRuntimeRunner(BaseRunnerTester):
 
     def test_graph_is_held_against_a_given_spec(self, graph: Path) -> None:
         with pytest.raises(SegkdError, match=f"expected .* 1 x 8 x {WIDTH_PX}, the graph has 1 x {HEIGHT_PX}"):
-            self.open(graph, spec=RunnerSpec(1, 8, WIDTH_PX, 3)).__enter__()
+            self.open(graph, spec=GraphSpec(1, 8, WIDTH_PX, 3)).__enter__()
 
     def test_refuses_a_graph_that_is_not_complete(self, pristine: Path) -> None:
         with pytest.raises(SegkdError, match=r"expected a complete graph.*logits"):
@@ -80,6 +82,8 @@ class TestOnnxRuntimeRunner(BaseRunnerTester):
     def test_bad_options(self, graph: Path) -> None:
         with pytest.raises(SegkdError, match="unknown onnxruntime provider 'cdua'; did you mean 'cuda'"):
             self.open(graph, provider="cdua")
+        with pytest.raises(SegkdError, match="unknown onnxruntime provider 'cdua'; did you mean 'cuda'"):
+            open_runner(graph, provider="cdua", spec=spec_of(graph))
         with pytest.raises(SegkdError, match="threads: expected 1 or more, got 0"):
             self.open(graph, threads=0)
         with pytest.raises(SegkdError, match="unknown runtime 'onnxruntim'"):

@@ -14,7 +14,8 @@ import pytest
 
 from segkd.errors import BackendMissing, SegkdError
 from segkd_deploy.bench import run as bench
-from segkd_deploy.runners import RunnerSpec, open_runner
+from segkd_deploy.graph_spec import GraphSpec
+from segkd_deploy.runners import open_runner
 from segkd_deploy.runners import tensorrt as module
 from segkd_deploy.runners.tensorrt import TensorRTRtxRunner, TensorRTRunner, parse_gpu
 from segkd_deploy.tensorrt.cuda import Cuda, open_cuda
@@ -177,7 +178,7 @@ def test_runtime_names_reach_the_runners(pristine: Path) -> None:
 
 def test_graph_is_held_against_a_given_spec(pristine: Path) -> None:
     with pytest.raises(SegkdError, match=r"expected shapes .*8.*the graph has"):
-        TensorRTRunner(pristine / "model.fp32.onnx", spec=RunnerSpec(1, 8, WIDTH_PX, 3))
+        TensorRTRunner(pristine / "model.fp32.onnx", spec=GraphSpec(1, 8, WIDTH_PX, 3))
     with pytest.raises(SegkdError, match=r"expected a complete graph.*logits"):
         TensorRTRunner(pristine / "model.fp32.logits.onnx")
 

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segkd_deploy.bench.settings import Settings
-from segkd_deploy.runners import Runner, RunnerSpec
+from segkd_deploy.graph_spec import GraphSpec
+from segkd_deploy.runners import Runner
 
 Frames = NDArray[np.uint8]
 
@@ -95,7 +96,7 @@ class Scenario(ABC):
         """How many calls the settings ask for, at least."""
         return settings.iterations
 
-    def batch(self, spec: RunnerSpec, batch_range: tuple[int, int] | None) -> int:
+    def batch(self, spec: GraphSpec, batch_range: tuple[int, int] | None) -> int:
         """Frames per call when nothing is said."""
         return spec.batch or (batch_range[0] if batch_range else 1)
 

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from segkd_deploy.bench.scenarios.base import Calls, Frames, Scenario, back_to_back
 from segkd_deploy.bench.settings import Settings
-from segkd_deploy.runners import Runner, RunnerSpec
+from segkd_deploy.graph_spec import GraphSpec
+from segkd_deploy.runners import Runner
 
 
 class Offline(Scenario):
@@ -28,7 +29,7 @@ class Offline(Scenario):
             return settings.iterations
         return max(settings.iterations, -(-settings.offline_frames // batch))
 
-    def batch(self, spec: RunnerSpec, batch_range: tuple[int, int] | None) -> int:
+    def batch(self, spec: GraphSpec, batch_range: tuple[int, int] | None) -> int:
         """The largest."""
         return spec.batch or (batch_range[1] if batch_range else 1)
 

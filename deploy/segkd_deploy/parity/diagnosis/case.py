@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segkd.manifest import Manifest
+from segkd_deploy.graph_spec import GraphSpec, LabelResize
 from segkd_deploy.onnx_file.edit import GraphBytes
 from segkd_deploy.parity.compare import agreement, relative_l2
-from segkd_deploy.parity.diagnosis.resampling import Tail, tail_of
+from segkd_deploy.parity.diagnosis.resampling import label_resize_of, resized_labels
 from segkd_deploy.parity.sessions import open_bytes, run_frames
-from segkd_deploy.runners.base import RunnerSpec
 
 # Frames on which hypotheses are tried; the one that is left is confirmed on all.
 SCREENING_FRAMES = 2
@@ -64,7 +64,7 @@ class Case:
     """
 
     manifest: Manifest
-    spec: RunnerSpec
+    spec: GraphSpec
     variant: str
     twin: Path
     frames: NDArray[np.uint8]
@@ -87,9 +87,9 @@ class Case:
         return GraphBytes.read(self.twin)
 
     @cached_property
-    def tail(self) -> Tail:
+    def label_resize(self) -> LabelResize:
         """What the graph does to its logits."""
-        return tail_of(self.manifest)
+        return label_resize_of(self.manifest)
 
     @cached_property
     def mode(self) -> str:
@@ -99,7 +99,7 @@ class Case:
             model = self.manifest.source.model
             return modes[bool(isinstance(model, dict) and model.get("align_corners"))]
         logits, labels = self.source_logits[:SCREENING_FRAMES], self.source[:SCREENING_FRAMES]
-        return max(modes, key=lambda mode: self.agreement_with(labels, self.tail.labels(logits, mode)))
+        return max(modes, key=lambda mode: self.agreement_with(labels, resized_labels(logits, self.label_resize, mode)))
 
     @cached_property
     def logits(self) -> NDArray[Any]:
@@ -131,7 +131,7 @@ class Case:
 
     def own_labels(self, logits: NDArray[Any]) -> NDArray[np.uint8]:
         """The labels that logits should become."""
-        return self.tail.labels(logits, self.mode)
+        return resized_labels(logits, self.label_resize, self.mode)
 
     def agreement_with(self, labels: NDArray[np.uint8], others: NDArray[np.uint8]) -> float:
         """Share of equal labels where the frame lies."""

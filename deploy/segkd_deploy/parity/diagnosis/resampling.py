@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
 from segkd.manifest import Manifest
+from segkd_deploy.graph_spec import LabelResize
 
 # How output pixels find their place in the input, and how they are made of its neighbours.
 # name -> (coordinates, kernel); the names are those of ONNX's Resize, nearest_floor and nearest_ceil with its rounding.
@@ -26,50 +25,41 @@ MODES: dict[str, tuple[str, str]] = {
 _CUBIC_A = -0.75
 
 
-@dataclass(frozen=True)
-class Tail:
-    """What happens to logits: resized to ``padded``, then cut to the labels' window.
+def resized_labels(logits: NDArray[np.floating], resize: LabelResize, mode: str) -> NDArray[np.uint8]:
+    """Labels of logits, the lowest of equals.
 
-    Attributes:
-        padded: height and width in pixels of the interpolation's result.
-        top: first row that is kept.
-        left: first column that is kept.
-        size: height and width in pixels of the labels.
+    Args:
+        logits: (N, K, h, w).
+        resize: sizes and window; ``mode`` says how it interpolates.
+        mode: a key of ``MODES``.
+
+    Returns:
+        uint8 (N, height, width).
     """
+    coordinates, kernel = MODES[mode]
+    grid = (int(logits.shape[2]), int(logits.shape[3]))
+    down, across = (resampling(i, o, coordinates, kernel) for i, o in zip(grid, resize.interpolated, strict=True))
+    down = down[resize.top : resize.top + resize.labels[0]].astype(np.float32)
+    across = across[resize.left : resize.left + resize.labels[1]].astype(np.float32)
 
-    padded: tuple[int, int]
-    top: int
-    left: int
-    size: tuple[int, int]
-
-    def labels(self, logits: NDArray[np.floating], mode: str) -> NDArray[np.uint8]:
-        """Labels of logits (N, K, h, w), by a key of ``MODES``: uint8 (N, height, width), the lowest of equals."""
-        down, across = self._matrices((int(logits.shape[2]), int(logits.shape[3])), mode)
-        found = np.empty((len(logits), *self.size), np.uint8)
-        for index, frame in enumerate(logits):
-            wide = frame.astype(np.float32) @ across.T
-            found[index] = np.matmul(down, wide).argmax(axis=0)
-        return found
-
-    def _matrices(self, low: tuple[int, int], mode: str) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        coordinates, kernel = MODES[mode]
-        down, across = (resampling(i, o, coordinates, kernel) for i, o in zip(low, self.padded, strict=True))
-        rows, columns = slice(self.top, self.top + self.size[0]), slice(self.left, self.left + self.size[1])
-        return down[rows].astype(np.float32), across[columns].astype(np.float32)
+    labels = np.empty((len(logits), *resize.labels), np.uint8)
+    for index, frame in enumerate(logits):
+        labels[index] = np.matmul(down, frame.astype(np.float32) @ across.T).argmax(axis=0)
+    return labels
 
 
-def tail_of(manifest: Manifest) -> Tail:
-    """The tail that an artifact's graphs should have: labels at the frame's size are cut out of the letterbox."""
+def label_resize_of(manifest: Manifest) -> LabelResize:
+    """What an artifact's graphs should do with logits: labels at the frame's size are cut out of the letterbox."""
     frame, geometry = (manifest.input.height_px, manifest.input.width_px), manifest.geometry
     if geometry is None:
-        return Tail(frame, 0, 0, frame)
+        return LabelResize(frame, 0, 0, frame)
     net, box = (geometry.height_px, geometry.width_px), geometry.content
     if geometry.labels == "graph":
-        return Tail(net, 0, 0, net)
+        return LabelResize(net, 0, 0, net)
     padded = (round(net[0] * frame[0] / box.height_px), round(net[1] * frame[1] / box.width_px))
     top = min(round(box.top_px * frame[0] / box.height_px), padded[0] - frame[0])
     left = min(round(box.left_px * frame[1] / box.width_px), padded[1] - frame[1])
-    return Tail(padded, top, left, frame)
+    return LabelResize(padded, top, left, frame)
 
 
 def resampling(length: int, wanted: int, coordinates: str, kernel: str) -> NDArray[np.float64]:

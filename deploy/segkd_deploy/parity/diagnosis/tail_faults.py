@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segkd_deploy.parity.diagnosis.case import Case, Finding
-from segkd_deploy.parity.diagnosis.resampling import MODES
+from segkd_deploy.parity.diagnosis.resampling import MODES, resized_labels
 
 # Labels of a graph and of its logits, resampled in other arithmetic, differ at ties alone.
 SAME = 0.9995
@@ -37,7 +37,9 @@ def find_tail_fault(case: Case) -> Finding | None:
     if before >= SAME:
         return None
     restored = case.restored(case.logits)
-    ways = {mode: case.agreement_with(case.labels, case.tail.labels(case.logits, mode)) for mode in MODES}
+    ways = {
+        mode: case.agreement_with(case.labels, resized_labels(case.logits, case.label_resize, mode)) for mode in MODES
+    }
     best = max(ways, key=lambda mode: ways[mode])
     mapping = class_mapping(own, case.labels)
     mapped = 0.0 if mapping is None else case.agreement_with(case.labels, mapping[own])

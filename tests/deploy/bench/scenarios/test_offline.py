@@ -5,13 +5,13 @@ import dataclasses
 from segkd_deploy.bench.scenarios.offline import Offline
 from segkd_deploy.bench.settings import PRESETS, choose_settings
 from segkd_deploy.bench.timing import judge, measure
-from segkd_deploy.runners import RunnerSpec
+from segkd_deploy.graph_spec import GraphSpec
 from tests.deploy.sleepy import SleepyRunner, frames, settings
 
 
 def test_the_largest_batch() -> None:
-    assert Offline().batch(RunnerSpec(None, 2, 2, 3), (1, 8)) == 8
-    assert Offline().batch(RunnerSpec(2, 2, 2, 3), None) == 2
+    assert Offline().batch(GraphSpec(None, 2, 2, 3), (1, 8)) == 8
+    assert Offline().batch(GraphSpec(2, 2, 2, 3), None) == 2
 
 
 def test_enough_calls_for_the_frames_of_the_preset() -> None:

@@ -8,7 +8,7 @@ import pytest
 from segkd.errors import SegkdError
 from segkd_deploy.bench.scenarios import SCENARIOS, make_scenario
 from segkd_deploy.bench.scenarios.single_stream import SingleStream
-from segkd_deploy.runners import RunnerSpec
+from segkd_deploy.graph_spec import GraphSpec
 from tests.deploy.sleepy import SleepyRunner, frames, settings
 
 
@@ -25,8 +25,8 @@ def test_calls_follow_one_another() -> None:
 
 def test_one_frame_or_the_smallest_batch() -> None:
     scenario = SingleStream()
-    assert scenario.batch(RunnerSpec(4, 2, 2, 3), None) == 4
-    assert scenario.batch(RunnerSpec(None, 2, 2, 3), (2, 8)) == 2
+    assert scenario.batch(GraphSpec(4, 2, 2, 3), None) == 4
+    assert scenario.batch(GraphSpec(None, 2, 2, 3), (2, 8)) == 2
     assert scenario.iterations(settings(7, offline_frames=100), 1) == 7
 
 

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from segkd_deploy.camera import to_camera
+from segkd_deploy.graph_spec import GraphSpec
 from segkd_deploy.parity.diagnosis.frames import in_codes, join_nv12, resample, scale_contrast, split_nv12
-from segkd_deploy.runners.base import RunnerSpec
 
-RGB = RunnerSpec(1, 4, 6, 3)
+RGB = GraphSpec(1, 4, 6, 3)
 MEAN = (120.0, 100.0, 80.0)
 
 
@@ -18,7 +18,7 @@ def image(seed: int = 0) -> np.ndarray:
 
 @pytest.mark.parametrize(("color", "yuv"), [("RGB", None), ("BGR", None), ("NV12", "bt709"), ("NV12", "bt601-full")])
 def test_a_change_of_colours_is_the_same_in_every_camera(color: str, yuv: str | None) -> None:
-    spec = RunnerSpec(1, 4, 6, 3, color=color, yuv=yuv)
+    spec = GraphSpec(1, 4, 6, 3, color=color, yuv=yuv)
     matrix = np.array([[0.8, 0.1, 0.0], [0.0, 0.9, 0.1], [0.2, 0.0, 0.7]])
     offset = np.array([3.0, -4.0, 5.0])
     wanted = image() @ matrix.T + offset
@@ -36,7 +36,7 @@ def test_contrast_is_scaled_around_the_mean() -> None:
 
 
 def test_planes_of_nv12() -> None:
-    spec = RunnerSpec(1, 4, 6, 3, color="NV12", yuv="bt709")
+    spec = GraphSpec(1, 4, 6, 3, color="NV12", yuv="bt709")
     frames = np.arange(36, dtype=np.float32).reshape(1, 6, 6)
     luma, chroma = split_nv12(frames, spec)
     assert luma.shape == (1, 4, 6) and chroma[0, 1, 2].tolist() == [34, 35]

@@ -7,7 +7,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from segkd.manifest import Box, Geometry
 from segkd_deploy.artifact import open_artifact
-from segkd_deploy.parity.diagnosis.resampling import MODES, Tail, resampling, tail_of
+from segkd_deploy.graph_spec import LabelResize
+from segkd_deploy.parity.diagnosis.resampling import MODES, label_resize_of, resampling, resized_labels
 from tests.deploy.parity.small import RIGHT, make_artifact
 
 # Single precision places a pixel within 1e-5 pixels of 120; neighbours differ by some units.
@@ -47,18 +48,18 @@ def test_weights_sum_to_one(mode: str) -> None:
 
 
 def test_labels_are_the_lowest_of_equals() -> None:
-    tail = Tail((4, 4), 1, 0, (2, 4))
+    resize = LabelResize((4, 4), 1, 0, (2, 4))
     logits = np.zeros((1, 3, 2, 2), np.float16)
     logits[:, 2, :, 1] = 1
-    assert tail.labels(logits, "nearest").tolist() == [[[0, 0, 2, 2], [0, 0, 2, 2]]]
+    assert resized_labels(logits, resize, "nearest").tolist() == [[[0, 0, 2, 2], [0, 0, 2, 2]]]
 
 
 def test_the_tail_of_a_camera_cuts_the_letterbox(tmp_path) -> None:
     manifest = open_artifact(make_artifact(tmp_path / "a", {"fp32": RIGHT})).manifest
-    assert tail_of(manifest) == Tail((48, 64), 0, 0, (48, 64))
+    assert label_resize_of(manifest) == LabelResize((48, 64), 0, 0, (48, 64))
     box = Box(top_px=4, left_px=0, height_px=24, width_px=32)
     made = {"height_px": 32, "width_px": 32, "resize": "letterbox", "content": box}
     camera = manifest.model_copy(update={"geometry": Geometry(**made, labels="frame")})
-    assert tail_of(camera) == Tail((64, 64), 8, 0, (48, 64))
+    assert label_resize_of(camera) == LabelResize((64, 64), 8, 0, (48, 64))
     whole = manifest.model_copy(update={"geometry": Geometry(**made, labels="graph")})
-    assert tail_of(whole) == Tail((32, 32), 0, 0, (32, 32))
+    assert label_resize_of(whole) == LabelResize((32, 32), 0, 0, (32, 32))
