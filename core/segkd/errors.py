@@ -3,7 +3,7 @@
     SegkdError              2  the user must change something
     |-- GateFailed          1  a quality gate did not hold
     `-- BackendMissing      3  a library, runtime or device is not there
-        `-- MissingExtra    3  ... and ``pip install "segkd[extra]"`` brings it
+        `-- MissingExtra    3  ... and an extra of segkd brings it
 
 What any other exception becomes is in ``segkd.ending.exceptions``.
 """
@@ -13,6 +13,7 @@ from __future__ import annotations
 import difflib
 import importlib
 from collections.abc import Iterable
+from pathlib import Path
 from types import ModuleType
 
 
@@ -52,7 +53,15 @@ class MissingExtra(BackendMissing):
     """
 
     def __init__(self, module: str, extra: str) -> None:
-        super().__init__(f"{module} is not installed: pip install 'segkd[{extra}]'")
+        super().__init__(f"{module} is not installed: {install_command(extra)}")
+
+
+def install_command(extra: str) -> str:
+    """What installs an extra: by name, or in the checkout that segkd runs from, which no index need know."""
+    checkout = Path(__file__).resolve().parents[2]
+    if (checkout / "pyproject.toml").is_file():
+        return f"pip install -e '.[{extra}]' in {checkout}"
+    return f"pip install 'segkd[{extra}]'"
 
 
 def import_extra(module: str, extra: str) -> ModuleType:

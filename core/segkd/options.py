@@ -14,19 +14,19 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 def parse_size(text: str) -> tuple[int, int]:
-    """``HxW`` as (height, width) in pixels.
+    """``HxW`` as (height, width) in pixels; one number is a square.
 
     Raises:
-        ValueError: if it is not two positive whole numbers with an ``x`` between.
+        ValueError: if it is neither one positive whole number nor two with an ``x`` between.
     """
-    height, separator, width = text.lower().partition("x")
-    if not (separator and height.strip().isdecimal() and width.strip().isdecimal() and int(height) and int(width)):
-        raise ValueError(f"{text!r} is no size; write HEIGHTxWIDTH in pixels, as in 512x1024")
-    return int(height), int(width)
+    numbers = [number.strip() for number in text.lower().split("x")]
+    if len(numbers) > 2 or not all(number.isdecimal() and int(number) for number in numbers):
+        raise ValueError(f"{text!r} is no size; write HEIGHTxWIDTH in pixels, as in 512x1024, or one number")
+    return int(numbers[0]), int(numbers[-1])
 
 
 class SizeType(click.ParamType):  # type: ignore[type-arg]  # older click cannot index it
-    """``HxW``, giving (height, width) in pixels."""
+    """``HxW`` or one number, giving (height, width) in pixels."""
 
     name = "HxW"
 

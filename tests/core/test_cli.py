@@ -10,6 +10,7 @@ from click.testing import CliRunner
 
 from segkd import __version__
 from segkd.cli import COMMANDS, SUMMARIES, cli, main
+from segkd.errors import install_command
 
 
 def test_help_lists_every_command_with_its_summary() -> None:
@@ -78,7 +79,7 @@ def test_a_missing_extra_is_exit_code_3(
     (tmp_path / "run.json").write_text("{}")
     code, _, err = call(capsys, "report", str(tmp_path))
     assert code == 3
-    assert err == "segkd: jinja2 is not installed: pip install 'segkd[report]'\n"
+    assert err == f"segkd: jinja2 is not installed: {install_command('report')}\n"
     assert not (tmp_path / "report.html").exists()
 
 

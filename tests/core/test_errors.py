@@ -5,7 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from segkd.errors import BackendMissing, GateFailed, MissingExtra, SegkdError, import_extra, unknown_name
+from segkd import errors
+from segkd.errors import (
+    BackendMissing,
+    GateFailed,
+    MissingExtra,
+    SegkdError,
+    import_extra,
+    install_command,
+    unknown_name,
+)
 
 
 def test_exit_codes() -> None:
@@ -21,8 +30,16 @@ def test_an_unknown_name_says_the_nearest_or_all() -> None:
 
 def test_import_extra() -> None:
     assert import_extra("json", "train") is sys.modules["json"]
-    with pytest.raises(MissingExtra, match=r"no_such_module is not installed: pip install 'segkd\[train\]'"):
+    with pytest.raises(MissingExtra, match="no_such_module is not installed: pip install"):
         import_extra("no_such_module", "train")
+
+
+def test_an_extra_is_installed_from_the_checkout_where_segkd_runs_from_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert install_command("train") == f"pip install -e '.[train]' in {Path(__file__).resolve().parents[2]}"
+    monkeypatch.setattr(errors, "__file__", str(tmp_path / "site-packages" / "segkd" / "errors.py"))
+    assert install_command("train") == "pip install 'segkd[train]'"
 
 
 def test_import_extra_names_what_the_module_itself_lacks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,12 +11,14 @@ from click.testing import CliRunner
 from segkd.options import IMGSZ, json_option, parse_size, print_json, set_option
 
 
-@pytest.mark.parametrize(("text", "size"), [("96x192", (96, 192)), ("512X1024", (512, 1024)), ("1x1", (1, 1))])
+@pytest.mark.parametrize(
+    ("text", "size"), [("96x192", (96, 192)), ("512X1024", (512, 1024)), ("1x1", (1, 1)), ("96", (96, 96))]
+)
 def test_size_is_height_then_width(text: str, size: tuple[int, int]) -> None:
     assert parse_size(text) == size
 
 
-@pytest.mark.parametrize("text", ["", "96", "x192", "96x", "0x192", "96x-1", "96x192x3", "9.5x10", "axb"])
+@pytest.mark.parametrize("text", ["", "0", "96,192", "x192", "96x", "0x192", "96x-1", "96x192x3", "9.5x10", "axb"])
 def test_what_is_no_size(text: str) -> None:
     with pytest.raises(ValueError, match="HEIGHTxWIDTH"):
         parse_size(text)
@@ -41,9 +43,9 @@ def test_defaults() -> None:
 
 
 def test_a_bad_size_is_a_usage_error() -> None:
-    result = CliRunner().invoke(show, ["--imgsz", "96"])
+    result = CliRunner().invoke(show, ["--imgsz", "96,192"])
     assert result.exit_code == 2
-    assert "'96' is no size; write HEIGHTxWIDTH in pixels" in result.stderr
+    assert "'96,192' is no size; write HEIGHTxWIDTH in pixels" in result.stderr
 
 
 def test_json_has_null_for_nan_and_plain_numbers_for_numpy(capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-import re
 from pathlib import Path
 
 from segkd.data.base import DATASETS, parse_spec
 from segkd.errors import SegkdError, unknown_name
-from segkd.recipe import Recipe, split_named
+from segkd.recipe import Recipe
 from segkd.recipe.problems import Places
 from segkd.recipe.published import published_numbers
 
@@ -18,7 +17,6 @@ FOREIGN_MODELS = ("hf:", "timm:", "torch:")
 
 # Tables of another room, which core names and never imports by itself.
 MODELS_TABLE = ("segkd_distill.models.zoo", "MODELS")
-METHODS_TABLE = ("segkd_distill.methods", "METHODS")
 # `check_parts(recipe, places)`: loss, optimizer, schedule, methods and transforms, with their options.
 PARTS_CHECK = ("segkd_distill.recipe_parts", "check_parts")
 
@@ -47,7 +45,7 @@ def check_names(recipe: Recipe, places: Places | str) -> bool:
         raise SegkdError(f"{places.of(('experiment',))}: {error}") from error
     if importlib.util.find_spec("torch") is None:
         return False
-    models, methods = _table(*MODELS_TABLE), _table(*METHODS_TABLE)
+    models = _table(*MODELS_TABLE)
     student = recipe.student.model
     if student is not None and student not in models and not student.startswith(FOREIGN_MODELS):
         place = places.of(("student", "model"))
@@ -57,12 +55,6 @@ def check_names(recipe: Recipe, places: Places | str) -> bool:
     if teacher is not None and not foreign and teacher not in models and not Path(teacher).expanduser().exists():
         place, problem = places.of(("teacher", "model")), unknown_name("model", teacher, models)
         raise SegkdError(f"{place}: teacher.model: {problem} (and there is no run folder {teacher})")
-    for index, part in enumerate(recipe.methods):
-        # `cwd:2+brd@0.5` is two methods, one with a weight, one with a share.
-        for text in split_named(part)[0].split("+"):
-            name = re.split("[:@]", text)[0].strip()
-            if name not in methods:
-                raise SegkdError(f"{places.of(('methods', index))}: methods: {unknown_name('method', name, methods)}")
     module, function = PARTS_CHECK
     getattr(importlib.import_module(module), function)(recipe, places)
     return True

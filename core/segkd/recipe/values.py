@@ -20,9 +20,9 @@ def as_named(value: Any) -> Any:
 
 
 def as_size(value: Any) -> Any:
-    """``96x192`` or ``[96, 192]``."""
-    if isinstance(value, str):
-        return parse_size(value)
+    """``96x192``, ``[96, 192]``, or ``96`` for a square."""
+    if isinstance(value, str) or type(value) is int:
+        return parse_size(str(value))
     if isinstance(value, (list, tuple)) and len(value) == 2 and all(type(n) is int and n > 0 for n in value):
         return tuple(value)
     raise ValueError(f"expected height and width in pixels, as 512x1024 or [512, 1024], got {value!r}")

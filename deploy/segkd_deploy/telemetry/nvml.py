@@ -9,6 +9,7 @@ import importlib
 from pathlib import Path
 from typing import Any
 
+from segkd.errors import MissingExtra
 from segkd_deploy.telemetry.sysfs import matching
 
 # Bits of the clocks' event reasons in nvml.h that mean the GPU runs slower than it was asked to.
@@ -118,7 +119,7 @@ def open_nvml(root: Path, index: int = 0) -> tuple[Nvml | None, str | None]:
     try:
         library = importlib.import_module("pynvml")
     except ModuleNotFoundError:
-        return None, "pynvml is not installed: pip install 'segkd[nvml]'"
+        return None, str(MissingExtra("pynvml", "nvml"))
     try:
         library.nvmlInit()
         return Nvml(library, index), None

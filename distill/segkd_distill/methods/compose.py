@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -81,9 +82,18 @@ def weighted_methods(specs: Iterable[MethodSpec], *, published: bool) -> list[di
 
 def _parse_text(text: str) -> list[tuple[str, dict[str, Any]]]:
     parsed: list[tuple[str, dict[str, Any]]] = []
-    for part in text.split("+"):
+    pieces = re.split(r"[,;&|\s]+", re.sub(r"\s*([+:@])\s*", r"\1", text.strip()))
+    if len(pieces) > 1:
+        raise SegkdError(f"methods are joined by +: write {'+'.join(filter(None, pieces))}, not {text!r}")
+
+    for part in pieces[0].split("+"):
         key = "balance" if "@" in part else "weight"
-        name, given, number = (piece.strip() for piece in part.partition("@" if key == "balance" else ":"))
+        name, given, number = part.partition("@" if key == "balance" else ":")
+        if key == "weight" and number.isidentifier() and name not in METHODS:
+            raise SegkdError(
+                f"{part!r}: methods from outside segkd are not taken on the command line or in a recipe yet; known: "
+                f"{', '.join(METHODS)}"
+            )
         if not name:
             raise SegkdError(f"methods are written NAME[:WEIGHT|@SHARE][+NAME...], got {text!r}")
         try:

@@ -10,6 +10,7 @@ from click.testing import CliRunner, Result
 from segkd.cli import cli
 from segkd.commands.list import SUBCOMMANDS, SUMMARIES, list_
 from segkd.data import DATASETS
+from segkd.errors import install_command
 from segkd.recipe import recipe_names
 
 
@@ -92,4 +93,4 @@ def test_recipes() -> None:
 def test_without_torch_the_extra_is_named(what: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)
     result = run(what)
-    assert str(result.exception) == "torch is not installed: pip install 'segkd[train]'"
+    assert str(result.exception) == f"torch is not installed: {install_command('train')}"

@@ -130,7 +130,7 @@ def test_stats_of_pictures_of_different_sizes_and_of_frames(run, tmp_path) -> No
         (["check", "nowhere"], "expected NAME:PATH"),
         (["synth", "--out", "{tmp}"], "holds other files"),
         (["synth", "--out", "{tmp}/new", "--imgsz", "16x16"], "at least 32x32 px"),
-        (["synth", "--out", "{tmp}/new", "--imgsz", "128"], "is no size"),
+        (["synth", "--out", "{tmp}/new", "--imgsz", "128,256"], "is no size"),
         (["synth", "--out", "{tmp}/new", "--train", "-1"], "-1"),
         (["synth"], "--out"),
     ],

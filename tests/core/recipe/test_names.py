@@ -39,8 +39,8 @@ def test_known_names_pass(tmp_path: Path) -> None:
             "mine.yaml: student.model: unknown model 'pspnet-r19'; did you mean 'psp",
         ),
         ({"teacher": {"model": "pspnet_r50"}}, "mine.yaml: teacher.model: unknown model 'pspnet_r50'; did you mean"),
-        ({"methods": ["kd", "cdw"]}, "mine.yaml: methods: unknown method 'cdw'"),
-        ({"methods": ["kd+cdw:2"]}, "mine.yaml: methods: unknown method 'cdw'"),
+        ({"methods": ["kd", "cdw"]}, "mine.yaml: methods.1: unknown method 'cdw'"),
+        ({"methods": ["kd+cdw:2"]}, "mine.yaml: methods.0: unknown method 'cdw'"),
     ],
 )
 def test_unknown_names(values: dict[str, Any], message: str) -> None:

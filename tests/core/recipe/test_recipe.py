@@ -50,7 +50,7 @@ def test_values_are_taken() -> None:
         ({"train": 3}, "train: expected a section of key: value lines, got 3"),
         ({"augment": {"flip": 1.5}}, "augment.flip: must be at most 1"),
         ({"augment": {"photometric": "no"}}, "augment.photometric: expected true or false, got 'no'"),
-        ({"augment": {"crop": "96"}}, "augment.crop: '96' is no size"),
+        ({"augment": {"crop": "96,192"}}, "augment.crop: '96,192' is no size"),
         ({"augment": {"crop": [96, 1.5]}}, "augment.crop: expected height and width in pixels"),
         ({"augment": {"crop": [96]}}, "augment.crop: expected height and width in pixels"),
         ({"augment": {"scale": [2, 1]}}, "augment.scale: expected two positive numbers, the smaller one first"),

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from segkd.cli import SUMMARIES
+from segkd.errors import install_command
 from segkd_deploy.commands.build import build
 from segkd_deploy.tensorrt.api import load_tensorrt
 from segkd_deploy.tensorrt.cuda import open_cuda
@@ -38,7 +39,7 @@ def test_what_is_missing_is_named(artifact: Path, segkd: Run, monkeypatch: pytes
     for command in ("build", "validate", "bench"):
         result = segkd(command, artifact, "--runtime", "tensorrt")
         assert (result.code, result.out) == (3, "")
-        assert result.err.splitlines()[-1] == "segkd: tensorrt is not installed: pip install 'segkd[tensorrt]'"
+        assert result.err.splitlines()[-1] == f"segkd: tensorrt is not installed: {install_command('tensorrt')}"
 
 
 def test_without_a_driver_nothing_runs(artifact: Path, segkd: Run) -> None:

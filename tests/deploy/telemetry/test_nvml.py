@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from segkd.errors import install_command
 from segkd_deploy.telemetry import nvml
 from segkd_deploy.telemetry.nvml import Nvml, open_nvml
 
@@ -81,7 +82,7 @@ def test_without_a_driver_there_is_nothing_to_say(tmp_path: Path, monkeypatch: p
 def test_missing_library_and_refusing_library_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(nvml, "matching", lambda root, pattern: [Path("/proc/driver/nvidia/gpus/0000:01:00.0")])
     monkeypatch.setitem(sys.modules, "pynvml", None)
-    assert open_nvml(Path("/")) == (None, "pynvml is not installed: pip install 'segkd[nvml]'")
+    assert open_nvml(Path("/")) == (None, f"pynvml is not installed: {install_command('nvml')}")
     library = fake_library()
 
     def refuse() -> None:

@@ -44,6 +44,6 @@ def test_json_reproduces_the_published_table() -> None:
 
 
 def test_bad_size() -> None:
-    result = segkd("list", "models", "--imgsz", "512")
+    result = segkd("list", "models", "--imgsz", "512,1024")
     assert result.exit_code == 2
-    assert "'512' is no size; write HEIGHTxWIDTH" in result.output
+    assert "'512,1024' is no size; write HEIGHTxWIDTH" in result.output

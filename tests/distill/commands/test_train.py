@@ -45,7 +45,7 @@ def test_a_run_and_its_result(streets: Path, tmp_path: Path) -> None:
         (["--set", "train.iters"], "expected KEY=VALUE"),
         (["--iters", "0"], "--iters"),
         (["--lr", "-1"], "--lr"),
-        (["--imgsz", "32"], "is no size"),
+        (["--imgsz", "32,64"], "is no size"),
         (["--set", "methods=[cwd]"], "use `segkd distill`"),
         (["--set", "train.devices=2"], "train.devices"),
         (["--device", "tpu"], "device 'tpu' is not known"),

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from segkd.errors import MissingExtra
+from segkd.errors import MissingExtra, install_command
 from segkd_distill.models.catalogue import catalogue
 from segkd_distill.models.catalogue.catalogue import Row, describe_models
 from segkd_distill.models.catalogue.flops import count_flops, count_parameters
@@ -64,5 +64,5 @@ def test_missing_extra_is_said_in_the_row(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(catalogue, "build_model", build)
     monkeypatch.setattr(catalogue, "MODELS", {"pspnet-r18": MODELS["pspnet-r18"]})
     row = describe_models(5, (64, 64))[0]
-    assert row.to_dict()["missing"] == "transformers is not installed: pip install 'segkd[hf]'"
+    assert row.to_dict()["missing"] == f"transformers is not installed: {install_command('hf')}"
     assert "parameters" not in row.to_dict()
