@@ -130,10 +130,13 @@ def resolve_recipe(recipe: Recipe) -> Recipe:
             "no network to train: give --recipe NAME (for data of your own: own-small for a student, own-large for a "
             "teacher), or --student NAME (`segkd list models`)"
         )
+
     published_numbers(recipe)
     check_parts(recipe)
     values = recipe.model_dump(by_alias=True)
     data, teacher, student = values["data"], values["teacher"], values["student"]
+
+    # Defaults that depend on other keys, and paths that hold from any folder.
     if data["val"] is None:
         data["val"] = whole_set(recipe.data.train)
     for key in ("train", "val", "unlabelled"):
@@ -147,6 +150,7 @@ def resolve_recipe(recipe: Recipe) -> Recipe:
             section[key] = str(Path(section[key]).expanduser().absolute())
     if data["cache"] is not None:
         data["cache"] = str(Path(data["cache"]).expanduser().absolute())
+
     values["augment"] = resolve_augment(recipe)
     published = recipe.experiment is not None
     methods = recipe.methods
@@ -179,10 +183,13 @@ def assemble(recipe: Recipe, device: torch.device, workers: int = 0) -> Assembly
     check_teaching(recipe)
     check_start(recipe.student)
     rows = split_rows(recipe.train.batch, recipe.data.unlabelled is not None)
+
     fabric = open_fabric(device, recipe.train.amp)
     data = open_training_sets(recipe.data, workers=workers)
     seed_random(recipe.train.seed)
     student, config = build_student(recipe.student, data.train.labels.num_classes, data.train.labels.names)
+
+    # The networks, at the size of the data.
     crop = recipe.augment.crop or data.first_image_px
     if rows.total == 1:
         _check_single_image(student, crop)
@@ -192,6 +199,7 @@ def assemble(recipe: Recipe, device: torch.device, workers: int = 0) -> Assembly
         teacher.check_size(crop[:2])
         teacher_hash = weights_hash(teacher, recipe.teacher.model)
         teacher = place(teacher, device)
+
     task_loss = build_task_loss(recipe.train.loss, class_weights(recipe.train.class_weights, data.train))
     pseudo_labels = recipe.teacher.pseudo_labels if rows.unlabelled else None
     joined = DistillStep(
@@ -204,6 +212,7 @@ def assemble(recipe: Recipe, device: torch.device, workers: int = 0) -> Assembly
         self_training=recipe.train.self_training,
     )
     step = fabric.setup_module(place(joined, device))
+
     adversary_optimizer = method.adversary_optimizer() if method is not None else None
     return Assembly(
         recipe=recipe,

@@ -41,6 +41,7 @@ def class_weights(spec: str | Sequence[float] | None, dataset: Dataset) -> tuple
         shown = ", ".join(f"{name} {weight:.3g}" for name, weight in zip(names, weights, strict=True))
         print(f"class weights (median frequency): {shown}", file=sys.stderr)
         return weights
+
     if spec == "cityscapes":
         if names != LABEL_SPACE.names:
             raise SegkdError(
@@ -48,6 +49,7 @@ def class_weights(spec: str | Sequence[float] | None, dataset: Dataset) -> tuple
                 "use auto, or give a list"
             )
         return CITYSCAPES_WEIGHTS
+
     if isinstance(spec, str):
         raise SegkdError(f"train.class_weights: expected auto, cityscapes or a list of numbers, got {spec!r}")
     if len(spec) != len(names):

@@ -56,16 +56,19 @@ def _print(found: dict[str, Any], keys: bool) -> None:
     else:
         mean, std = (" ".join(f"{value:g}" for value in normalisation[key]) for key in ("mean", "std"))
         click.echo(f"normalisation   RGB mean {mean}, deviation {std}")
+
     for note in found["notes"]:
         click.echo(f"note            {note}")
     if found["dropped"]:
         click.echo(f"left out        {len(found['dropped'])} tensors: {_some(found['dropped'])}")
+
     if not found["models"]:
         click.echo("models          none of `segkd list models`")
     for one in found["models"]:
         faults = [f"{len(one[what])} {what}" for what in ("missing", "unexpected", "mismatched") if one[what]]
         fit = "complete" if one["fit"] == 1 and not faults else ", ".join(faults) or "complete"
         click.echo(f"model           {one['name']:<28} {one['matched']} tensors fit; {fit}")
+
     if keys and found["models"]:
         best = found["models"][0]
         for what in ("missing", "unexpected", "mismatched"):

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from segkd.data.base import IGNORE
 
+Pixels = NDArray[np.uint8]
 Window = tuple[int, int, int, int]  # top, left, height, width
 
 # Class shares of a crop are counted on a grid of about this many rows and columns.
@@ -131,13 +132,17 @@ def largest_share(mask: NDArray[np.uint8], window: Window) -> float:
     return int(labelled.max()) / total if total else 1.0
 
 
-class GeometryPipeline:
-    """Random geometry whose result depends on the sample and the generator alone."""
+class Pipeline:
+    """Random transforms whose result depends on the sample and the generator alone.
 
-    def __init__(self, geometry: Geometry) -> None:
-        self.geometry = geometry
-        self.crop = geometry.crop
-        self._compose = A.Compose([ScaledCrop(geometry), A.HorizontalFlip(p=geometry.flip)])
+    Args:
+        crop: (height, width) in pixels of the result.
+        transforms: of albumentations, in order.
+    """
+
+    def __init__(self, crop: tuple[int, int], transforms: list[Any]) -> None:
+        self.crop = crop
+        self._compose = A.Compose(transforms)
 
     def __call__(
         self, image: NDArray[np.uint8], mask: NDArray[np.uint8] | None, rng: np.random.Generator
@@ -152,13 +157,25 @@ class GeometryPipeline:
         Returns:
             uint8 image (crop height, crop width, 3) and mask (crop height, crop width).
         """
-        seed_transforms(self._compose, rng)
+        # All transforms draw from one generator; ``set_random_seed`` would give each of them the same numbers.
+        self._compose.set_random_state(rng, random.Random(int(rng.integers(2**63))))
+        image, labels = self._transform(image, mask)
+        return image, labels if mask is not None else np.full(self.crop, IGNORE, np.uint8)
+
+    def _transform(self, image: Pixels, mask: Pixels | None) -> tuple[Pixels, Pixels]:
+        """Image and mask of the crop's size; without a mask, the second counts for nothing."""
+        raise NotImplementedError
+
+
+class GeometryPipeline(Pipeline):
+    """A :class:`Geometry`, composed."""
+
+    def __init__(self, geometry: Geometry) -> None:
+        super().__init__(geometry.crop, [ScaledCrop(geometry), A.HorizontalFlip(p=geometry.flip)])
+
+    def _transform(self, image: Pixels, mask: Pixels | None) -> tuple[Pixels, Pixels]:
         if mask is None:
-            return self._compose(image=image)["image"], np.full(self.geometry.crop, IGNORE, np.uint8)
+            image = self._compose(image=image)["image"]
+            return image, image
         result = self._compose(image=image, mask=mask)
         return result["image"], result["mask"]
-
-
-def seed_transforms(compose: A.Compose, rng: np.random.Generator) -> None:
-    """Let all transforms draw from one generator; ``set_random_seed`` would give each of them the same numbers."""
-    compose.set_random_state(rng, random.Random(int(rng.integers(2**63))))

@@ -59,17 +59,21 @@ def open_training_sets(data: DataSection, *, workers: int = 0) -> TrainingSets:
             f"data.train has {train.labels.num_classes} classes ({_some(train.labels)}), data.val "
             f"{val.labels.num_classes} ({_some(val.labels)}): they must be the same"
         )
+
     if train.labels.num_classes == 1:
         raise SegkdError(
             f"data.train has one class, {train.labels.names[0]}: there is nothing to learn, every score would be 100; "
             "declare the rest as a class"
         )
+
     unlabelled = open_dataset(data.unlabelled, split="train") if data.unlabelled is not None else None
     named = {"train": train, "val": val, "unlabelled": unlabelled}
     if data.cache is not None:
         train = _cached(data, "train", train)
         val = _cached(data, "val", val)
         unlabelled = _cached(data, "unlabelled", unlabelled) if unlabelled is not None else None
+
+    # One image of each is read, so that what is wrong with its files stops the run here.
     first = _first_image(train, data.skip_damaged)
     if unlabelled is not None:
         _first_image(unlabelled, data.skip_damaged, with_mask=False)

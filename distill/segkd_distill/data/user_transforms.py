@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from segkd.data.base import IGNORE
 from segkd.errors import SegkdError, unknown_name
 from segkd.files.yaml_lines import read_yaml_file
-from segkd_distill.data.geometry import seed_transforms
+from segkd_distill.data.geometry import Pipeline, Pixels
 
 # Both belong to the device: the pixels stay uint8 until they are there.
 _ON_THE_DEVICE = ("Normalize", "ToFloat", "FromFloat", "ToTensorV2", "ToTensor3D")
@@ -67,34 +67,17 @@ class UserTransforms:
     transforms: Transforms
 
 
-class UserPipeline:
-    """The transforms of a user; the result depends on the sample and the generator alone.
+class UserPipeline(Pipeline):
+    """The transforms of a user.
 
     Raises:
-        SegkdError: as :func:`build_transforms` does.
+        SegkdError: as :func:`build_transforms` does; when called, if the transforms give another size or type.
     """
 
     def __init__(self, settings: UserTransforms) -> None:
-        self.crop = settings.crop
-        self._compose = A.Compose(build_transforms(settings.transforms))
+        super().__init__(settings.crop, build_transforms(settings.transforms))
 
-    def __call__(
-        self, image: NDArray[np.uint8], mask: NDArray[np.uint8] | None, rng: np.random.Generator
-    ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-        """Transform one sample.
-
-        Args:
-            image: uint8 RGB (H, W, 3).
-            mask: uint8 (H, W), or None for a frame without labels: then the result is all ``IGNORE``.
-            rng: the sample's own generator.
-
-        Returns:
-            uint8 image (crop height, crop width, 3) and mask (crop height, crop width).
-
-        Raises:
-            SegkdError: if the transforms give another size or type.
-        """
-        seed_transforms(self._compose, rng)
+    def _transform(self, image: Pixels, mask: Pixels | None) -> tuple[Pixels, Pixels]:
         labels = np.full(image.shape[:2], IGNORE, np.uint8) if mask is None else mask
         # Copies: a transform may write into its input, which is shared or mapped from a file.
         try:
@@ -114,8 +97,6 @@ class UserPipeline:
                 f"augment.transforms give {image.dtype} images and {labels.dtype} masks; both must stay uint8, "
                 "colours become numbers on the device"
             )
-        if mask is None:
-            labels = np.full(self.crop, IGNORE, np.uint8)
         return image, labels
 
 

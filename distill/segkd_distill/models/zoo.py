@@ -12,6 +12,7 @@ from segkd_distill.models.backbones import BACKBONES
 from segkd_distill.models.catalogue.families import ATTNFD, CIRKD, OPEN_MMLAB, QUICKSTART, SEGFORMER, TORCHVISION
 from segkd_distill.models.config import ModelConfig
 from segkd_distill.models.heads import HEADS
+from segkd_distill.models.heads.base import HeadOptions
 from segkd_distill.models.heads.fcn import FCNHead
 from segkd_distill.models.segmenter import Segmenter
 
@@ -28,11 +29,8 @@ def _part(kind: str, table: Mapping[str, str], name: str, options: Mapping[str, 
         raise unknown_name(kind, name, table)
     module, attribute = table[name].split(":")
     cls = getattr(importlib.import_module(module), attribute)
-    known = {
-        parameter.name
-        for parameter in inspect.signature(cls).parameters.values()
-        if parameter.name not in {"backbone", "num_classes", "align_corners", "channel_dropout"}
-    }
+    known = set(inspect.signature(cls).parameters) | set(HeadOptions.__annotations__ if kind == "head" else ())
+    known -= {"backbone", "num_classes", "options", "align_corners", "channel_dropout"}
     for key in options:
         if key not in known:
             raise unknown_name(f"option of {name}", key, known)
@@ -58,12 +56,12 @@ def build_model(model: str | ModelConfig, num_classes: int) -> Segmenter:
     backbone_class = _part("backbone", BACKBONES, model.backbone, model.backbone_options)
     head_class = _part("head", HEADS, model.head, model.head_options)
     backbone = backbone_class(**model.backbone_options)
-    # Only where it differs: not every head can drop single values.
-    dropout: dict[str, Any] = {} if model.channel_dropout else {"channel_dropout": False}
-    head = head_class(backbone, num_classes, align_corners=model.align_corners, **dropout, **model.head_options)
+    shared: HeadOptions = {"channel_dropout": model.channel_dropout}
+    head = head_class(backbone, num_classes, align_corners=model.align_corners, **shared, **model.head_options)
     auxiliary = None
     if model.auxiliary_channels is not None:
-        auxiliary = FCNHead(backbone, num_classes, channels=model.auxiliary_channels, **dropout)
+        auxiliary = FCNHead(backbone, num_classes, channels=model.auxiliary_channels, **shared)
+
     return Segmenter(
         backbone,
         head,

@@ -241,6 +241,7 @@ def finish_run(parts: Assembly, position: Position, run: Path) -> dict[str, Any]
     """Write ``run.json`` and return it; its ``eval`` belongs to the weights in ``student.safetensors``."""
     if position.best is None or position.last is None:
         raise SegkdError(f"{run}: the run ended without a validation; resume it from an earlier checkpoint")
+
     recipe = parts.recipe
     best = scores(position.best["counts"].numpy(), protocol_of(recipe.eval.protocol).absent)
     record = {
@@ -267,6 +268,7 @@ def finish_run(parts: Assembly, position: Position, run: Path) -> dict[str, Any]
         "versions": versions(),
         "git": git_state(),
     }
+
     write_json(run / RunFiles.RECORD, record)
     predecessor(run / RunFiles.CHECKPOINT).unlink(missing_ok=True)  # weights and record are whole now
     return record

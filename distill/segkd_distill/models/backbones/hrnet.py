@@ -87,10 +87,12 @@ class HRNet(Backbone):
         self.bn1 = nn.BatchNorm2d(stem)
         self.conv2 = nn.Conv2d(stem, stem, 3, stride=2, padding=1, bias=False)
         self.bn2 = nn.BatchNorm2d(stem)
+
         wide = stage1_width * Bottleneck.expansion
         self.layer1 = nn.Sequential(
             *(Bottleneck(stem if index == 0 else wide, stage1_width) for index in range(stage1_blocks))
         )
+
         widths = tuple(width * factor for factor in (1, 2, 4, 8))
         self.transition1 = _transition([wide], widths[:2])
         self.stage2 = nn.Sequential(*(HRModule(widths[:2], blocks) for _ in range(modules[0])))
@@ -98,6 +100,7 @@ class HRNet(Backbone):
         self.stage3 = nn.Sequential(*(HRModule(widths[:3], blocks) for _ in range(modules[1])))
         self.transition3 = _transition(widths[:3], widths)
         self.stage4 = nn.Sequential(*(HRModule(widths, blocks) for _ in range(modules[2])))
+
         self.widths = widths  # type: ignore[assignment]
         self.strides = (4, 8, 16, 32)
 

@@ -42,7 +42,9 @@ class MiT(Backbone):
         super().__init__()
         self.widths = (widths[0], widths[1], widths[2], widths[3])
         self.strides = (4, 8, 16, 32)
+
         rates = torch.linspace(0, drop_path, sum(depths), device="cpu").tolist()
+
         stages = []
         for stage in range(4):
             first = sum(depths[:stage])

@@ -142,9 +142,11 @@ class MobileNetV2(Backbone):
             raise SegkdError(
                 f"out_stages {list(out_stages)}: expected 4 rising indices that end with {len(stages) - 1}"
             )
+
         self.out_stages = tuple(out_stages)
         in_channels, out_stride = scaled(stem, width, divisor), 2
         self.conv1 = ConvModule(3, in_channels, 3, stride=2, activation="relu6")
+
         widths, strides = [], []
         for index, stage in enumerate(Stage(*values) for values in stages):
             channels = scaled(stage.channels, width, divisor)

@@ -173,10 +173,13 @@ class ResNetV1c(Backbone):
         for option, values in (("blocks", blocks), ("widths", widths), ("strides", strides), ("dilations", dilations)):
             if len(values) != 4:
                 raise SegkdError(f"a ResNet has 4 stages, {option} gives {len(values)} values")
+
+        # One factor on the dilation per block; only the last stage has others than 1.
         grids = [[1] * count for count in blocks[:3]] + [list(multi_grid or [1] * blocks[3])]
         if len(grids[3]) != blocks[3]:
             raise SegkdError(f"multi_grid gives {len(grids[3])} factors, the last stage has {blocks[3]} blocks")
         stem = tuple(stem or (base_width // 2, base_width // 2, base_width))
+
         self.zero_init_residual = zero_init_residual
         self.deep_stem = deep_stem
         if deep_stem:
@@ -185,12 +188,14 @@ class ResNetV1c(Backbone):
             self.conv1 = nn.Conv2d(3, stem[-1], 7, stride=2, padding=3, bias=False)
             self.bn1 = nn.BatchNorm2d(stem[-1])
         self.pool = nn.MaxPool2d(3, stride=2, padding=1) if stem_pool else nn.Identity()
+
         in_channels, stages = stem[-1], []
         for width, stride, dilation, grid in zip(widths, strides, dilations, grids, strict=True):
             steps = _steps(stride, dilation, grid, contract=contract_dilation, dilate_both=dilate_both)
             stages.append(_stage(block, in_channels, width, steps))
             in_channels = width * block.expansion
         self.layer1, self.layer2, self.layer3, self.layer4 = stages
+
         stem_stride = 4 if stem_pool else 2
         self.widths = tuple(width * block.expansion for width in widths)  # type: ignore[assignment]
         self.strides = tuple(stem_stride * prod(strides[: stage + 1]) for stage in range(4))  # type: ignore[assignment]

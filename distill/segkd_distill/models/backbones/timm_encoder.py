@@ -36,6 +36,7 @@ class TimmEncoder(Backbone):
         if encoder.partition(".")[0] not in known:
             near = difflib.get_close_matches(encoder, known, n=1)
             raise SegkdError(f"timm has no encoder {encoder!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
+
         dilated = {} if output_stride == 32 else {"output_stride": output_stride}
         try:
             self.body = timm.create_model(encoder, pretrained=False, features_only=True, **dilated)
@@ -45,6 +46,7 @@ class TimmEncoder(Backbone):
                 f"timm's {encoder} gives no features at output stride {output_stride} ({reason}); try another stride, "
                 "as in stride=32, or another encoder"
             ) from error
+
         widths, strides = self.body.feature_info.channels(), self.body.feature_info.reduction()
         if len(widths) < STAGES:
             raise SegkdError(
@@ -54,6 +56,7 @@ class TimmEncoder(Backbone):
             raise SegkdError(
                 f"timm's {encoder} has output stride {strides[-1]}, not {output_stride}; say stride={strides[-1]}"
             )
+
         self.widths = (widths[-4], widths[-3], widths[-2], widths[-1])
         self.strides = (strides[-4], strides[-3], strides[-2], strides[-1])
         self._channels_last = str(getattr(self.body, "output_fmt", "NCHW")).endswith("NHWC")

@@ -38,10 +38,12 @@ def download(url: str, path: Path, *, sha256: str, progress: Progress | None = N
     """
     if path.is_file() and sha256_file(path).startswith(sha256):
         return False
+
     part = path.with_name(path.name + ".part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _fetch(url, part, progress)
+
         found = sha256_file(part)
         if not found.startswith(sha256):
             part.unlink()

@@ -93,6 +93,7 @@ def read_file(path: Path | str) -> CheckpointFile:
         raise SegkdError(f"{path} is a folder; expected a weights file (.safetensors, .pth or .pt)")
     if not path.is_file():
         raise SegkdError(f"no weights file {path}")
+
     content = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
     try:
         found = find_state_dict(content, key)
@@ -102,6 +103,7 @@ def read_file(path: Path | str) -> CheckpointFile:
         keys = f" (it has the keys {_keys_of(content)})" if isinstance(content, Mapping) else ""
         raise SegkdError(f"{path} holds no tensors; expected the state dict of a network{keys}")
     notes: tuple[str, ...] = ()
+
     if found.others:
         listed = ", ".join(found.others)
         notes = (
@@ -154,6 +156,7 @@ def _read_torch(path: Path) -> Any:
             f"{path} is a TorchScript program, which is code: save the weights alone, "
             "torch.save(torch.jit.load(FILE).state_dict(), NEW), where its origin is trusted"
         )
+
     try:
         with warnings.catch_warnings(), torch.serialization.safe_globals([(Inert, name) for name in HARMLESS]):
             warnings.simplefilter("ignore", UserWarning)

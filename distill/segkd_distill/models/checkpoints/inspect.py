@@ -119,6 +119,7 @@ def describe(checkpoint: Checkpoint) -> dict[str, Any]:
         if name.startswith("auxiliary_head.")
         and not name.endswith(("running_mean", "running_var", "num_batches_tracked"))
     )
+
     normalisation = checkpoint.normalisation
     return {
         "file": str(checkpoint.path),

@@ -77,6 +77,7 @@ def in_class_order(
             f"the weights is called {some(lacking)}"
         )
     own = model.state_dict()
+
     order = None if lacking else torch.tensor([theirs.index(name) for name in ours])
     tensors = dict(checkpoint.tensors)
     for name in filter(CLASSIFIER.search, tensors):
@@ -84,6 +85,7 @@ def in_class_order(
             tensors[name] = tensors[name][order]
         elif name in own:
             tensors[name] = own[name].clone()
+
     note = "the classifiers are for other classes: they keep their initial values"
     if order is not None:
         note = "the classifiers' classes are brought into the data's order, by name"
@@ -230,6 +232,7 @@ def _refuse(
             f"none of the file's {len(tensors)} tensors ({some(tensors)}) belongs to this network ({some(own)}); "
             "this is the checkpoint of another architecture"
         )
+
     whole = [name for name in report.matched if _is_float(own[name]) and not _is_float(tensors[name])]
     if whole:
         raise SegkdError(
@@ -238,6 +241,7 @@ def _refuse(
         )
     if not strict:
         return
+
     classifiers = [name for name in report.mismatched if CLASSIFIER.search(name)]
     bodies = [name for name in report.mismatched if name not in classifiers]
     faults = []
@@ -248,6 +252,7 @@ def _refuse(
     if bodies:
         shapes = ", ".join(f"{name} {tuple(tensors[name].shape)} for {tuple(own[name].shape)}" for name in bodies[:2])
         faults.append(f"{len(bodies)} of another shape ({shapes})")
+
     if faults:
         raise SegkdError(
             f"the weights do not fit the network: {'; '.join(faults)}; "

@@ -113,11 +113,13 @@ def _from_elsewhere(path: Path, file: CheckpointFile, own: dict[str, Tensor]) ->
         return Checkpoint(path, own, "unknown", (), ("its names are of no known format",), None, None, None)
     found = format_.translate(own)
     name, notes = format_.name, found.notes
+
     wrapped = any(key.removeprefix("module.").startswith(("architecture.", "student.")) for key in file.tensors)
     if wrapped:
         name = name.replace("open-mmlab", "mmrazor")
         left = sum(key.removeprefix("module.").startswith(("teacher.", "distiller.")) for key in file.tensors)
         notes += (f"the student of a distillation; {left} tensors of its teacher are left out",) if left else ()
+
     classifier = found.tensors.get(CLASSIFIER)
     num_classes = len(classifier) if classifier is not None else None
     return Checkpoint(

@@ -9,13 +9,17 @@ OSVAI/Af-DCD f1e1a24 (deeplabv3.py) exactly: ``bottleneck_kernel=1`` (their ``pr
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from torch import nn
 
 from segkd_distill.models.backbones.base import Backbone, Features
 from segkd_distill.models.heads.aspp import aspp_modules, image_pool, run_aspp
-from segkd_distill.models.heads.base import DecodeHead, HeadOutput, dropout_layer
+from segkd_distill.models.heads.base import DecodeHead, HeadOptions, HeadOutput
 from segkd_distill.models.layers import ConvModule
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 
 class DeepLabV3Head(DecodeHead):
@@ -32,9 +36,7 @@ class DeepLabV3Head(DecodeHead):
         bottleneck_kernel: side of the bottleneck's kernel.
         context_dropout: probability of dropout between the bottleneck and ``decoder_convs``.
         decoder_convs: number of 3x3 convolutions between bottleneck and classifier.
-        dropout: probability of dropout before the classifier.
-        align_corners: how the image's average is resized.
-        channel_dropout: drop whole channels; otherwise single values.
+        options: dropout and the way of resizing, see :class:`~segkd_distill.models.heads.base.DecodeHead`.
     """
 
     def __init__(
@@ -48,25 +50,15 @@ class DeepLabV3Head(DecodeHead):
         bottleneck_kernel: int = 3,
         context_dropout: float = 0.0,
         decoder_convs: int = 0,
-        dropout: float = 0.1,
-        align_corners: bool = False,
-        channel_dropout: bool = True,
+        **options: Unpack[HeadOptions],
     ) -> None:
-        tap = (channels, backbone.strides[3])
-        super().__init__(
-            num_classes=num_classes,
-            context=tap,
-            decoder=tap,
-            dropout=dropout,
-            align_corners=align_corners,
-            channel_dropout=channel_dropout,
-        )
+        super().__init__(num_classes, (channels, backbone.strides[3]), **options)
         in_channels = backbone.widths[3]
         self.pool_last = pool_last
         self.image_pool = image_pool(in_channels, channels)
         self.aspp_modules = aspp_modules(in_channels, channels, dilations, separable=False)
         self.bottleneck = ConvModule((1 + len(dilations)) * channels, channels, bottleneck_kernel)
-        self.context_dropout = dropout_layer(context_dropout, channel_dropout)
+        self.context_dropout = self.dropout_layer(context_dropout)
         self.convs = nn.Sequential(*(ConvModule(channels, channels, 3) for _ in range(decoder_convs)))
 
     def forward(self, features: Features) -> HeadOutput:

@@ -11,14 +11,18 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 
 from segkd_distill.models.backbones.base import Backbone, Features
 from segkd_distill.models.heads.aspp import aspp_modules, image_pool, run_aspp
-from segkd_distill.models.heads.base import DecodeHead, HeadOutput, dropout_layer
+from segkd_distill.models.heads.base import DecodeHead, HeadOptions, HeadOutput
 from segkd_distill.models.layers import ConvModule, DepthwiseSeparableConv, resize_like
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 
 class DeepLabV3PlusHead(DecodeHead):
@@ -41,9 +45,7 @@ class DeepLabV3PlusHead(DecodeHead):
         decoder_convs: number of 3x3 convolutions in the decoder.
         context_dropout: probability of dropout behind the bottleneck.
         decoder_dropout: probability of dropout behind each of the decoder's convolutions but the last.
-        dropout: probability of dropout before the classifier.
-        align_corners: how maps are resized.
-        channel_dropout: drop whole channels; otherwise single values.
+        options: dropout and the way of resizing, see :class:`~segkd_distill.models.heads.base.DecodeHead`.
     """
 
     def __init__(
@@ -61,24 +63,15 @@ class DeepLabV3PlusHead(DecodeHead):
         decoder_convs: int = 2,
         context_dropout: float = 0.0,
         decoder_dropout: float = 0.0,
-        dropout: float = 0.1,
-        align_corners: bool = False,
-        channel_dropout: bool = True,
+        **options: Unpack[HeadOptions],
     ) -> None:
-        super().__init__(
-            num_classes=num_classes,
-            context=(channels, backbone.strides[3]),
-            decoder=(channels, backbone.strides[0]),
-            dropout=dropout,
-            align_corners=align_corners,
-            channel_dropout=channel_dropout,
-        )
+        super().__init__(num_classes, (channels, backbone.strides[3]), (channels, backbone.strides[0]), **options)
         in_channels = backbone.widths[3]
         self.pool_last = pool_last
         self.image_pool = image_pool(in_channels, channels) if pool else None
         self.aspp_modules = aspp_modules(in_channels, channels, dilations, separable=separable)
         self.bottleneck = ConvModule((pool + len(dilations)) * channels, channels, bottleneck_kernel)
-        self.context_dropout = dropout_layer(context_dropout, channel_dropout)
+        self.context_dropout = self.dropout_layer(context_dropout)
         self.c1_bottleneck = ConvModule(backbone.widths[0], c1_channels)
         convolution: Callable[[int, int], nn.Module] = (
             DepthwiseSeparableConv if separable else partial(ConvModule, kernel_size=3)
@@ -87,7 +80,7 @@ class DeepLabV3PlusHead(DecodeHead):
         for index in range(decoder_convs):
             if index > 0 and decoder_dropout > 0:
                 # Named, so that the convolutions keep the numbers that checkpoints have.
-                layers[f"dropout{index}"] = dropout_layer(decoder_dropout, channel_dropout)
+                layers[f"dropout{index}"] = self.dropout_layer(decoder_dropout)
             layers[str(index)] = convolution(channels + (c1_channels if index == 0 else 0), channels)
         self.sep_bottleneck = nn.Sequential(layers)
 

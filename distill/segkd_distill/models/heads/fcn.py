@@ -8,14 +8,18 @@ Representations for Labeling Pixels and Regions" (arXiv 1904.04514). Parameter n
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 
 from segkd.errors import unknown_name
 from segkd_distill.models.backbones.base import Backbone, Features
-from segkd_distill.models.heads.base import DecodeHead, HeadOutput
+from segkd_distill.models.heads.base import DecodeHead, HeadOptions, HeadOutput
 from segkd_distill.models.layers import ConvModule, resize_like
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 STAGES = ("c1", "c2", "c3", "c4")
 
@@ -31,9 +35,7 @@ class FCNHead(DecodeHead):
         inputs: the stages that the head reads, ``c1`` to ``c4``; HRNet's head reads all four.
         channels: width of the convolution; None for as many as the inputs have.
         kernel_size: side of the convolution's kernel.
-        dropout: probability of dropout before the classifier.
-        align_corners: how inputs are resized.
-        channel_dropout: drop whole channels; otherwise single values.
+        options: dropout and the way of resizing, see :class:`~segkd_distill.models.heads.base.DecodeHead`.
 
     Raises:
         SegkdError: for an input that is no stage.
@@ -47,26 +49,16 @@ class FCNHead(DecodeHead):
         inputs: Sequence[str] = ("c3",),
         channels: int | None = None,
         kernel_size: int = 3,
-        dropout: float = 0.1,
-        align_corners: bool = False,
-        channel_dropout: bool = True,
+        **options: Unpack[HeadOptions],
     ) -> None:
         for name in inputs:
             if name not in STAGES:
                 raise unknown_name("stage", name, STAGES)
         indices = [STAGES.index(name) for name in inputs]
         in_channels = sum(backbone.widths[index] for index in indices)
-        tap = (channels or in_channels, backbone.strides[indices[0]])
-        super().__init__(
-            num_classes=num_classes,
-            context=tap,
-            decoder=tap,
-            dropout=dropout,
-            align_corners=align_corners,
-            channel_dropout=channel_dropout,
-        )
+        super().__init__(num_classes, (channels or in_channels, backbone.strides[indices[0]]), **options)
         self.indices = tuple(indices)
-        self.convs = nn.Sequential(ConvModule(in_channels, tap[0], kernel_size))
+        self.convs = nn.Sequential(ConvModule(in_channels, self.tap_channels["context"], kernel_size))
 
     def forward(self, features: Features) -> HeadOutput:
         """Logits on the first input's grid."""

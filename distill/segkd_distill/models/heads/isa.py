@@ -6,13 +6,18 @@ behaviour of mmsegmentation 0.26 (``ISAHead``, ``SelfAttentionBlock``).
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from segkd_distill.models.backbones.base import Backbone, Features
-from segkd_distill.models.heads.base import DecodeHead, HeadOutput
+from segkd_distill.models.heads.base import DecodeHead, HeadOptions, HeadOutput
 from segkd_distill.models.layers import ConvModule
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 
 class SelfAttention(nn.Module):
@@ -53,9 +58,7 @@ class ISAHead(DecodeHead):
         channels: width of the head.
         key_channels: channels of keys and queries.
         window: cells per side of a window.
-        dropout: probability of dropout before the classifier.
-        align_corners: without effect, nothing is resized.
-        channel_dropout: drop whole channels; otherwise single values.
+        options: dropout and the way of resizing, see :class:`~segkd_distill.models.heads.base.DecodeHead`.
     """
 
     def __init__(
@@ -66,19 +69,9 @@ class ISAHead(DecodeHead):
         channels: int = 512,
         key_channels: int = 256,
         window: int = 8,
-        dropout: float = 0.1,
-        align_corners: bool = False,
-        channel_dropout: bool = True,
+        **options: Unpack[HeadOptions],
     ) -> None:
-        tap = (channels, backbone.strides[3])
-        super().__init__(
-            num_classes=num_classes,
-            context=tap,
-            decoder=tap,
-            dropout=dropout,
-            align_corners=align_corners,
-            channel_dropout=channel_dropout,
-        )
+        super().__init__(num_classes, (channels, backbone.strides[3]), **options)
         self.window = window
         self.in_conv = ConvModule(backbone.widths[3], channels, 3)
         self.global_relation = SelfAttention(channels, key_channels)

@@ -8,14 +8,18 @@ OSVAI/Af-DCD f1e1a24 (pspnet.py).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 
 from segkd_distill.models.backbones.base import Backbone, Features
-from segkd_distill.models.heads.base import DecodeHead, HeadOutput
+from segkd_distill.models.heads.base import DecodeHead, HeadOptions, HeadOutput
 from segkd_distill.models.layers import ConvModule, resize_like
 from segkd_distill.models.pooling import AdaptiveAvgPool
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 
 class PSPHead(DecodeHead):
@@ -29,9 +33,7 @@ class PSPHead(DecodeHead):
         channels: width of the bottleneck.
         branch_channels: width of each pooled branch; None for that of the bottleneck.
         pool_sizes: cells per side of the pooled grids.
-        dropout: probability of dropout before the classifier.
-        align_corners: how pooled maps are resized.
-        channel_dropout: drop whole channels; otherwise single values.
+        options: dropout and the way of resizing, see :class:`~segkd_distill.models.heads.base.DecodeHead`.
     """
 
     def __init__(
@@ -42,19 +44,9 @@ class PSPHead(DecodeHead):
         channels: int = 512,
         branch_channels: int | None = None,
         pool_sizes: Sequence[int] = (1, 2, 3, 6),
-        dropout: float = 0.1,
-        align_corners: bool = False,
-        channel_dropout: bool = True,
+        **options: Unpack[HeadOptions],
     ) -> None:
-        tap = (channels, backbone.strides[3])
-        super().__init__(
-            num_classes=num_classes,
-            context=tap,
-            decoder=tap,
-            dropout=dropout,
-            align_corners=align_corners,
-            channel_dropout=channel_dropout,
-        )
+        super().__init__(num_classes, (channels, backbone.strides[3]), **options)
         in_channels, branch = backbone.widths[3], branch_channels or channels
         self.psp_modules = nn.ModuleList(
             nn.Sequential(AdaptiveAvgPool(size), ConvModule(in_channels, branch)) for size in pool_sizes

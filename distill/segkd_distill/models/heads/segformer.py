@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor, nn
 
 from segkd_distill.models.backbones.base import Backbone, Features
 from segkd_distill.models.backbones.mit import to_map, to_tokens
-from segkd_distill.models.heads.base import DecodeHead, HeadOutput
+from segkd_distill.models.heads.base import DecodeHead, HeadOptions, HeadOutput
 from segkd_distill.models.layers import resize_like
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 
 class SegformerHead(DecodeHead):
@@ -23,8 +28,7 @@ class SegformerHead(DecodeHead):
         backbone: gives the widths and strides.
         num_classes: classes.
         channels: width of the projections and of the fused map.
-        dropout: probability of a channel's dropout before the classifier.
-        align_corners: how maps are resized.
+        options: dropout and the way of resizing, see :class:`~segkd_distill.models.heads.base.DecodeHead`.
     """
 
     def __init__(
@@ -33,13 +37,9 @@ class SegformerHead(DecodeHead):
         num_classes: int,
         *,
         channels: int = 256,
-        dropout: float = 0.1,
-        align_corners: bool = False,
+        **options: Unpack[HeadOptions],
     ) -> None:
-        tap = (channels, backbone.strides[0])
-        super().__init__(
-            num_classes=num_classes, context=tap, decoder=tap, dropout=dropout, align_corners=align_corners
-        )
+        super().__init__(num_classes, (channels, backbone.strides[0]), **options)
         self.linear_projections = nn.ModuleList(Projection(width, channels) for width in backbone.widths)
         self.linear_fuse = nn.Conv2d(4 * channels, channels, 1, bias=False)
         self.batch_norm = nn.BatchNorm2d(channels)
