@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,12 +18,15 @@ from segkd.data.base import DataFileError
 from segkd.data.formats.exif import left_to_turn, orientation, upright
 from segkd.data.formats.opencv_log import silence
 from segkd.data.formats.whole_file import damage, pixels_of_png
+from segkd.errors import SegkdError
+from segkd.files.small_files import one_line, open_regular
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
 
 MASK_SUFFIXES = (".png", ".bmp", ".tif", ".tiff", ".gif")
 # What OpenCV decodes at most; masks have no other limit than images.
 MAX_PIXELS = 2**30
+MAX_FILE_BYTES = 2**30
 
 PNG_START = b"\x89PNG\r\n\x1a\n"
 _LOSSLESS = {PNG_START: "PNG", b"BM": "BMP", b"II*\0": "TIFF", b"MM\0*": "TIFF", b"GIF8": "GIF"}
@@ -196,16 +200,32 @@ def read_bytes(path: Path) -> bytes:
     Raises:
         DamagedFileError: if the file is missing, empty, cut short or damaged.
     """
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise DamagedFileError(path, f"cannot be read: {error.strerror or error}") from None
+    data = file_bytes(path)
     if not data:
         raise DamagedFileError(path, "an empty file")
     found = damage(data)
     if found is not None:
         raise DamagedFileError(path, found)
     return data
+
+
+def file_bytes(path: Path) -> bytes:
+    """The bytes of one file of a data set.
+
+    Raises:
+        DamagedFileError: if it is no regular file, cannot be read, or is larger than ``MAX_FILE_BYTES``.
+    """
+    try:
+        with open_regular(path) as file:
+            if os.fstat(file.fileno()).st_size > MAX_FILE_BYTES:
+                raise DamagedFileError(path, "has more than 1 GiB, too much for a picture or mask")
+            return file.read(MAX_FILE_BYTES)
+    except OSError as error:
+        raise DamagedFileError(path, f"cannot be read: {error.strerror or error}") from None
+    except DamagedFileError:
+        raise
+    except SegkdError as error:
+        raise DamagedFileError(path, str(error).removeprefix(f"{one_line(path)}: ")) from None
 
 
 def _lossless_kind(path: Path, data: bytes, png_only: bool) -> str:

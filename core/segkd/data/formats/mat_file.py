@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segkd.data.base import DataFileError
-from segkd.data.formats.decode import DamagedFileError
+from segkd.data.formats.decode import DamagedFileError, file_bytes
 from segkd.errors import import_extra
 
 
@@ -55,10 +55,7 @@ def read_label_map(path: Path, keys: tuple[str, ...]) -> NDArray[Any]:
         MissingExtra: if scipy is not installed.
     """
     loadmat: Callable[..., dict[str, Any]] = import_extra("scipy.io", "data").loadmat
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise DamagedFileError(path, f"cannot be read: {error.strerror or error}") from None
+    data = file_bytes(path)
     try:
         found: Any = loadmat(io.BytesIO(data), variable_names=[keys[0]])
     except NotImplementedError:

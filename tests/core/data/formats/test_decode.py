@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import struct
 import zlib
 
@@ -256,3 +257,16 @@ def _grey_png(numbers: np.ndarray, bits: int) -> bytes:
         + chunk(b"IDAT", zlib.compress(b"".join(rows)))
         + chunk(b"IEND", b"")
     )
+
+
+@pytest.mark.parametrize("read", [read_rgb, read_label_values])
+def test_what_is_no_plain_file_of_a_size_that_pictures_have(read, tmp_path) -> None:
+    huge, pipe = tmp_path / "huge.png", tmp_path / "pipe.png"
+    with huge.open("wb") as file:
+        file.truncate(1 << 33)
+    os.mkfifo(pipe)
+    with pytest.raises(DamagedFileError, match="more than 1 GiB"):
+        read(huge)
+    with pytest.raises(DamagedFileError, match="found a pipe") as caught:
+        read(pipe)
+    assert str(caught.value).count("pipe.png") == 1
