@@ -65,7 +65,7 @@ def test_damaged_files(tmp_path) -> None:
     path.write_bytes(b"\x89PNG" * 100)
     with pytest.raises(DamagedFileError, match="not a MATLAB file, or a damaged one"):
         read_label_map(path, ("S",))
-    with pytest.raises(DamagedFileError, match=r"gone\.mat: cannot be read: No such file"):
+    with pytest.raises(DamagedFileError, match=r"gone\.mat: cannot be read \(No such file"):
         read_label_map(tmp_path / "gone.mat", ("S",))
 
 
@@ -79,5 +79,5 @@ def test_matlab_7_3_files_are_named_as_such(tmp_path) -> None:
 def test_without_scipy_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "scipy", None)
     monkeypatch.setitem(sys.modules, "scipy.io", None)
-    with pytest.raises(MissingExtra, match=r"scipy.* is not installed: pip install 'segkd\[data\]'"):
+    with pytest.raises(MissingExtra, match=r"scipy.* is not installed: pip install .*\[data\]"):
         read_label_map(Path("a.mat"), ("S",))
