@@ -1,36 +1,21 @@
 """What an ONNX file says of itself, read from its bytes: inputs, outputs, operators, types.
 
-Deploy works on machines without onnx, and opening a session only to learn a shape takes seconds there. The reader walks
-the protobuf wire format and skips the weights' bytes.
-
-Source: the field numbers of ``onnx.proto`` (ONNX IR 3 to 11; they never change).
+The weights' bytes are skipped.
 """
 
 from __future__ import annotations
 
 import json
 import mmap
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from segkd.errors import SegkdError
 from segkd.files.damage import describe_other_kind
 from segkd_deploy.graph_spec import LABEL_VALUES, GraphSpec
+from segkd_deploy.onnx_file import wire
 
-UINT8, FLOAT16 = 2, 10
 _MAX_GRAPHS = 32
-
-# onnx.proto: message and field -> number.
-_MODEL_GRAPH, _MODEL_OPSET, _MODEL_METADATA = 7, 8, 14
-_MODEL_FUNCTION, _FUNCTION_NODE = 25, 7
-_GRAPH_NODE, _GRAPH_INITIALIZER, _GRAPH_INPUT, _GRAPH_OUTPUT, _GRAPH_SPARSE = 1, 5, 11, 12, 15
-_NODE_ATTRIBUTE, _ATTRIBUTE_TENSOR, _ATTRIBUTE_GRAPH, _ATTRIBUTE_TENSORS, _ATTRIBUTE_GRAPHS = 5, 5, 6, 10, 11
-_TENSOR_EXTERNAL, _ENTRY_KEY, _ENTRY_VALUE = 13, 1, 2
-_NODE_OP_TYPE, _TENSOR_DATA_TYPE, _TENSOR_NAME = 4, 2, 8
-_INFO_NAME, _INFO_TYPE, _TYPE_TENSOR, _TENSOR_ELEMENT, _TENSOR_SHAPE = 1, 2, 1, 1, 2
-_SHAPE_DIM, _DIM_VALUE = 1, 1
-_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
 
 @dataclass(frozen=True)
@@ -67,7 +52,7 @@ class OnnxHeader:
     @property
     def half(self) -> bool:
         """Whether weights are half."""
-        return FLOAT16 in self.initializer_types
+        return wire.FLOAT16 in self.initializer_types
 
     @property
     def quantised(self) -> bool:
@@ -111,7 +96,7 @@ def spec_of(path: Path) -> GraphSpec:
     sides = (*frames.shape[1:3], *labels.shape[1:])
     complete = (
         len(header.inputs) == 1
-        and frames.data_type == labels.data_type == UINT8
+        and frames.data_type == labels.data_type == wire.UINT8
         and len(frames.shape) == 3 + len(tail)
         and frames.shape[3:] == tail
         and len(labels.shape) == 3
@@ -143,98 +128,40 @@ def _content(said: dict[str, str]) -> tuple[int, int, int, int] | None:
     return top, left, height, width
 
 
-def wire_fields(view: memoryview) -> Iterator[tuple[int, int | memoryview]]:
-    """Field number and value of each field of a message; length-delimited ones as views."""
-    at = 0
-    while at < len(view):
-        key, at = wire_varint(view, at)
-        number, kind = key >> 3, key & 7
-        if kind == _VARINT:
-            value, at = wire_varint(view, at)
-            yield number, value
-            continue
-        if kind == _BYTES:
-            size, at = wire_varint(view, at)
-        elif kind in (_FIXED64, _FIXED32):
-            size = 8 if kind == _FIXED64 else 4
-        else:
-            raise ValueError(f"wire type {kind}")
-        if number == 0 or at + size > len(view):
-            raise ValueError("it ends inside a field")
-        yield number, view[at : at + size]
-        at += size
-
-
-def wire_varint(view: memoryview, at: int) -> tuple[int, int]:
-    """The number at a place, and the place behind it."""
-    value = shift = 0
-    while True:
-        byte = view[at]
-        at += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, at
-        shift += 7
-        if shift > 63:
-            raise ValueError("a number is too long")
-
-
-def wire_messages(view: memoryview, wanted: int) -> Iterator[memoryview]:
-    """Every length-delimited field of a number."""
-    for number, value in wire_fields(view):
-        if number == wanted and isinstance(value, memoryview):
-            yield value
-
-
-def wire_number(view: memoryview, wanted: int) -> int | None:
-    """The first varint of a number."""
-    for number, value in wire_fields(view):
-        if number == wanted and isinstance(value, int):
-            return value
-    return None
-
-
-def wire_text(view: memoryview, wanted: int) -> str:
-    """The first text of a number; empty without one."""
-    for value in wire_messages(view, wanted):
-        return bytes(value).decode("utf-8")
-    return ""
-
-
 def _read_model(view: memoryview, header: OnnxHeader) -> None:
-    for number, value in wire_fields(view):
+    for number, _, value in wire.fields(view):
         if not isinstance(value, memoryview):
             continue
-        if number == _MODEL_GRAPH:
+        if number == wire.MODEL_GRAPH:
             _read_graph(value, header)
-        elif number == _MODEL_OPSET:
-            header.opsets[wire_text(value, 1)] = wire_number(value, 2) or 0
-        elif number == _MODEL_FUNCTION:
-            for node in wire_messages(value, _FUNCTION_NODE):
+        elif number == wire.MODEL_OPSET:
+            header.opsets[wire.text_of(value, wire.FIRST)] = wire.number_of(value, wire.SECOND) or 0
+        elif number == wire.MODEL_FUNCTION:
+            for node in wire.messages(value, wire.FUNCTION_NODE):
                 _note_external(node, header, 0)
-        elif number == _MODEL_METADATA:
-            header.metadata[wire_text(value, 1)] = wire_text(value, 2)
+        elif number == wire.MODEL_METADATA:
+            header.metadata[wire.text_of(value, wire.FIRST)] = wire.text_of(value, wire.SECOND)
 
 
 def _read_graph(view: memoryview, header: OnnxHeader) -> None:
     weights: set[str] = set()
-    for number, value in wire_fields(view):
+    for number, _, value in wire.fields(view):
         if not isinstance(value, memoryview):
             continue
-        if number == _GRAPH_NODE:
-            header.op_types.add(wire_text(value, _NODE_OP_TYPE))
+        if number == wire.GRAPH_NODE:
+            header.op_types.add(wire.text_of(value, wire.NODE_OP_TYPE))
             _note_external(value, header, 0)
-        elif number == _GRAPH_INITIALIZER:
-            header.initializer_types.add(wire_number(value, _TENSOR_DATA_TYPE) or 0)
-            weights.add(wire_text(value, _TENSOR_NAME))
+        elif number == wire.GRAPH_INITIALIZER:
+            header.initializer_types.add(wire.number_of(value, wire.TENSOR_TYPE) or 0)
+            weights.add(wire.text_of(value, wire.TENSOR_NAME))
             _note_location(value, header)
-        elif number == _GRAPH_SPARSE:
-            for part in (1, 2):  # values, indices
-                for tensor in wire_messages(value, part):
+        elif number == wire.GRAPH_SPARSE:
+            for part in (wire.FIRST, wire.SECOND):  # values, indices
+                for tensor in wire.messages(value, part):
                     _note_location(tensor, header)
-        elif number == _GRAPH_INPUT:
+        elif number == wire.GRAPH_INPUT:
             header.inputs.append(_info(value))
-        elif number == _GRAPH_OUTPUT:
+        elif number == wire.GRAPH_OUTPUT:
             header.outputs.append(_info(value))
     header.inputs = [info for info in header.inputs if info.name not in weights]
 
@@ -243,30 +170,30 @@ def _note_external(node: memoryview, header: OnnxHeader, depth: int) -> None:
     """Note the files that a node's tensors lie in, those of graphs inside it too."""
     if depth > _MAX_GRAPHS:
         raise ValueError(f"more than {_MAX_GRAPHS} graphs inside each other")
-    for attribute in wire_messages(node, _NODE_ATTRIBUTE):
-        for number, value in wire_fields(attribute):
+    for attribute in wire.messages(node, wire.NODE_ATTRIBUTE):
+        for number, _, value in wire.fields(attribute):
             if not isinstance(value, memoryview):
                 continue
-            if number in (_ATTRIBUTE_TENSOR, _ATTRIBUTE_TENSORS):
+            if number in (wire.ATTRIBUTE_TENSOR, wire.ATTRIBUTE_TENSORS):
                 _note_location(value, header)
-            elif number in (_ATTRIBUTE_GRAPH, _ATTRIBUTE_GRAPHS):
-                for tensor in wire_messages(value, _GRAPH_INITIALIZER):
+            elif number in (wire.ATTRIBUTE_GRAPH, wire.ATTRIBUTE_GRAPHS):
+                for tensor in wire.messages(value, wire.GRAPH_INITIALIZER):
                     _note_location(tensor, header)
-                for inner in wire_messages(value, _GRAPH_NODE):
+                for inner in wire.messages(value, wire.GRAPH_NODE):
                     _note_external(inner, header, depth + 1)
 
 
 def _note_location(tensor: memoryview, header: OnnxHeader) -> None:
-    for entry in wire_messages(tensor, _TENSOR_EXTERNAL):
-        if wire_text(entry, _ENTRY_KEY) == "location":
-            header.external.add(wire_text(entry, _ENTRY_VALUE))
+    for entry in wire.messages(tensor, wire.TENSOR_EXTERNAL):
+        if wire.text_of(entry, wire.FIRST) == "location":
+            header.external.add(wire.text_of(entry, wire.SECOND))
 
 
 def _info(view: memoryview) -> TensorInfo:
     element, shape = 0, []
-    for kind in wire_messages(view, _INFO_TYPE):
-        for tensor in wire_messages(kind, _TYPE_TENSOR):
-            element = wire_number(tensor, _TENSOR_ELEMENT) or 0
-            for dims in wire_messages(tensor, _TENSOR_SHAPE):
-                shape = [wire_number(dim, _DIM_VALUE) for dim in wire_messages(dims, _SHAPE_DIM)]
-    return TensorInfo(wire_text(view, _INFO_NAME), element, tuple(shape))
+    for kind in wire.messages(view, wire.INFO_TYPE):
+        for tensor in wire.messages(kind, wire.TYPE_TENSOR):
+            element = wire.number_of(tensor, wire.TENSOR_ELEMENT) or 0
+            for dims in wire.messages(tensor, wire.TENSOR_SHAPE):
+                shape = [wire.number_of(dim, wire.DIM_VALUE) for dim in wire.messages(dims, wire.SHAPE_DIM)]
+    return TensorInfo(wire.text_of(view, wire.INFO_NAME), element, tuple(shape))

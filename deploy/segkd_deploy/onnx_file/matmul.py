@@ -1,9 +1,6 @@
 """The ONNX file of a chain of matrix products, as bytes: what the peak of a device is measured with.
 
-It is a complete graph (uint8 frames in, uint8 labels out), so every runtime runs it unchanged. Deploy works without
-onnx, so the protobuf wire format is written here; ``onnx_header`` reads it.
-
-Source: the field numbers of ``onnx.proto`` (they never change).
+It is a complete graph (uint8 frames in, uint8 labels out), so every runtime runs it unchanged.
 """
 
 from __future__ import annotations
@@ -12,15 +9,9 @@ import math
 import struct
 
 from segkd.errors import unknown_name
+from segkd_deploy.onnx_file import wire
 
-_UINT8, _INT8, _INT64, _FLOAT, _HALF = 2, 3, 7, 1, 10
 _IR_VERSION, _OPSET = 8, 17
-# onnx.proto: message and field -> number.
-_MODEL_IR, _MODEL_PRODUCER, _MODEL_GRAPH, _MODEL_OPSET = 1, 2, 7, 8
-_GRAPH_NODE, _GRAPH_NAME, _GRAPH_INITIALIZER, _GRAPH_INPUT, _GRAPH_OUTPUT = 1, 2, 5, 11, 12
-_NODE_INPUT, _NODE_OUTPUT, _NODE_OP, _NODE_ATTRIBUTE = 1, 2, 4, 5
-_ATTRIBUTE_NAME, _ATTRIBUTE_INT, _ATTRIBUTE_TYPE, _TYPE_INT = 1, 3, 20, 2
-_TENSOR_DIMS, _TENSOR_TYPE, _TENSOR_NAME, _TENSOR_RAW = 1, 2, 8, 9
 
 # Standard deviation of a uint8 that takes every value equally often.
 _SPREAD = math.sqrt((256**2 - 1) / 12)
@@ -50,11 +41,11 @@ def matmul_graph(size: int, products: int, precision: str = "fp32", *, signed: b
     """
     if precision not in PRECISIONS:
         raise unknown_name("precision", precision, PRECISIONS)
-    real = _HALF if precision == "fp16" else _FLOAT
+    real = wire.FLOAT16 if precision == "fp16" else wire.FLOAT
     graph = _Graph(real)
     graph.node("Cast", ["frames"], "real", to=real)
     for name, channel, scale in (("a", 0, 1 / _SPREAD), ("b", 1, 1 / (_SPREAD * math.sqrt(size)))):
-        graph.constant(f"{name}_channel", _INT64, struct.pack("<q", channel))
+        graph.constant(f"{name}_channel", wire.INT64, struct.pack("<q", channel))
         graph.node("Gather", ["real", f"{name}_channel"], f"{name}_raw", axis=3)
         graph.node("Sub", [f"{name}_raw", graph.number("middle", 127.5)], f"{name}_centred")
         graph.node("Mul", [f"{name}_centred", graph.number(f"{name}_scale", scale)], f"{name}0")
@@ -69,13 +60,13 @@ def matmul_graph(size: int, products: int, precision: str = "fp32", *, signed: b
             graph.quantise(left, f"{left}_q", _RANGE, signed=signed)
             left = f"{left}_q"
     graph.node("Abs", [left], "size")
-    graph.node("Cast", ["size"], "labels", to=_UINT8)
-    graph.parts += [_text(_GRAPH_NAME, "matmul")]
-    graph.parts += [_message(_GRAPH_INPUT, _value("frames", (1, size, size, 3)))]
-    graph.parts += [_message(_GRAPH_OUTPUT, _value("labels", (1, size, size)))]
-    opset = _text(1, "") + _integer(2, _OPSET)
-    model = _integer(_MODEL_IR, _IR_VERSION) + _text(_MODEL_PRODUCER, "segkd")
-    return model + _message(_MODEL_GRAPH, b"".join(graph.parts)) + _message(_MODEL_OPSET, opset)
+    graph.node("Cast", ["size"], "labels", to=wire.UINT8)
+    graph.parts += [wire.put_text(wire.GRAPH_NAME, "matmul")]
+    graph.parts += [wire.put_bytes(wire.GRAPH_INPUT, _value("frames", (1, size, size, 3)))]
+    graph.parts += [wire.put_bytes(wire.GRAPH_OUTPUT, _value("labels", (1, size, size)))]
+    opset = wire.put_text(wire.FIRST, "") + wire.put_integer(wire.SECOND, _OPSET)
+    model = wire.put_integer(wire.MODEL_IR, _IR_VERSION) + wire.put_text(wire.MODEL_PRODUCER, "segkd")
+    return model + wire.put_bytes(wire.MODEL_GRAPH, b"".join(graph.parts)) + wire.put_bytes(wire.MODEL_OPSET, opset)
 
 
 def matmul_flops(size: int, products: int) -> int:
@@ -92,58 +83,36 @@ class _Graph:
         self._constants: set[str] = set()
 
     def node(self, operator: str, inputs: list[str], output: str, **integers: int) -> None:
-        content = b"".join(_text(_NODE_INPUT, name) for name in inputs) + _text(_NODE_OUTPUT, output)
-        content += _text(_NODE_OP, operator)
+        content = b"".join(wire.put_text(wire.NODE_INPUT, name) for name in inputs)
+        content += wire.put_text(wire.NODE_OUTPUT, output) + wire.put_text(wire.NODE_OP_TYPE, operator)
         for name, value in integers.items():
-            attribute = _text(_ATTRIBUTE_NAME, name) + _integer(_ATTRIBUTE_INT, value)
-            content += _message(_NODE_ATTRIBUTE, attribute + _integer(_ATTRIBUTE_TYPE, _TYPE_INT))
-        self.parts.append(_message(_GRAPH_NODE, content))
+            attribute = wire.put_text(wire.ATTRIBUTE_NAME, name) + wire.put_integer(wire.ATTRIBUTE_INT, value)
+            attribute += wire.put_integer(wire.ATTRIBUTE_TYPE, wire.ATTRIBUTE_TYPE_INT)
+            content += wire.put_bytes(wire.NODE_ATTRIBUTE, attribute)
+        self.parts.append(wire.put_bytes(wire.GRAPH_NODE, content))
 
     def constant(self, name: str, kind: int, raw: bytes) -> str:
         """A scalar; the first of a name counts."""
         if name not in self._constants:
             self._constants.add(name)
-            tensor = _integer(_TENSOR_TYPE, kind) + _text(_TENSOR_NAME, name)
-            self.parts.append(_message(_GRAPH_INITIALIZER, tensor + _bytes(_TENSOR_RAW, raw)))
+            tensor = wire.put_integer(wire.TENSOR_TYPE, kind) + wire.put_text(wire.TENSOR_NAME, name)
+            self.parts.append(wire.put_bytes(wire.GRAPH_INITIALIZER, tensor + wire.put_bytes(wire.TENSOR_RAW, raw)))
         return name
 
     def number(self, name: str, value: float) -> str:
-        return self.constant(name, self.real, struct.pack("<e" if self.real == _HALF else "<f", value))
+        return self.constant(name, self.real, struct.pack("<e" if self.real == wire.FLOAT16 else "<f", value))
 
     def quantise(self, source: str, target: str, largest: float, *, signed: bool) -> None:
         """Q and DQ: values up to ``largest`` on either side of 0."""
         scale = self.number(f"{source}_step", largest / 127)
-        zero = self.constant("zero_s8", _INT8, b"\0") if signed else self.constant("zero_u8", _UINT8, b"\x80")
+        zero = self.constant("zero_s8", wire.INT8, b"\0") if signed else self.constant("zero_u8", wire.UINT8, b"\x80")
         self.node("QuantizeLinear", [source, scale, zero], f"{target}_whole")
         self.node("DequantizeLinear", [f"{target}_whole", scale, zero], target)
 
 
 def _value(name: str, shape: tuple[int, ...]) -> bytes:
     """A ``ValueInfoProto`` of uint8."""
-    dimensions = b"".join(_message(1, _integer(1, side)) for side in shape)
-    tensor = _integer(1, _UINT8) + _message(2, dimensions)
-    return _text(1, name) + _message(2, _message(1, tensor))
-
-
-def _varint(value: int) -> bytes:
-    groups = []
-    while True:
-        value, group = value >> 7, value & 0x7F
-        groups.append(group | (0x80 if value else 0))
-        if not value:
-            return bytes(groups)
-
-
-def _integer(number: int, value: int) -> bytes:
-    return _varint(number << 3) + _varint(value)
-
-
-def _bytes(number: int, content: bytes) -> bytes:
-    return _varint(number << 3 | 2) + _varint(len(content)) + content
-
-
-_message = _bytes
-
-
-def _text(number: int, text: str) -> bytes:
-    return _bytes(number, text.encode())
+    sides = b"".join(wire.put_bytes(wire.SHAPE_DIM, wire.put_integer(wire.DIM_VALUE, side)) for side in shape)
+    tensor = wire.put_integer(wire.TENSOR_ELEMENT, wire.UINT8) + wire.put_bytes(wire.TENSOR_SHAPE, sides)
+    kind = wire.put_bytes(wire.TYPE_TENSOR, tensor)
+    return wire.put_text(wire.INFO_NAME, name) + wire.put_bytes(wire.INFO_TYPE, kind)

@@ -1,7 +1,4 @@
-"""How a complete graph turns its logits into labels, read from the graph's own nodes.
-
-Source: the field numbers of ``onnx.proto`` (ONNX IR 3 to 11; they never change).
-"""
+"""How a complete graph turns its logits into labels, read from the graph's own nodes."""
 
 from __future__ import annotations
 
@@ -13,28 +10,15 @@ import numpy as np
 
 from segkd.errors import SegkdError
 from segkd_deploy.graph_spec import LabelResize
-from segkd_deploy.onnx_file.header import wire_fields, wire_messages, wire_number, wire_text, wire_varint
-
-# onnx.proto: message and field -> number.
-_MODEL_GRAPH, _GRAPH_NODE, _GRAPH_INITIALIZER, _GRAPH_OUTPUT, _INFO_NAME = 7, 1, 5, 12, 1
-_NODE_INPUT, _NODE_OUTPUT, _NODE_OP_TYPE, _NODE_ATTRIBUTE = 1, 2, 4, 5
-_ATTRIBUTE_NAME, _ATTRIBUTE_INT, _ATTRIBUTE_TEXT = 1, 3, 4
-_TENSOR_DATA_TYPE, _TENSOR_INT64S, _TENSOR_NAME, _TENSOR_RAW = 2, 7, 8, 9
-_INT64 = 7
+from segkd_deploy.onnx_file import wire
+from segkd_deploy.onnx_file.wire import Node
 
 _HEIGHT, _WIDTH = 2, 3
 
 
-@dataclass(frozen=True)
-class _Node:
-    op_type: str
-    inputs: list[str]
-    attributes: dict[str, str | int | None]
-
-
 @dataclass
 class _Graph:
-    nodes: dict[str, _Node] = field(default_factory=dict)
+    nodes: dict[str, Node] = field(default_factory=dict)
     """Tensor -> the node that makes it."""
     constants: dict[str, memoryview] = field(default_factory=dict)
     outputs: list[str] = field(default_factory=list)
@@ -91,13 +75,13 @@ def _walk(graph: _Graph, logits: str, grid: tuple[int, int], labels: tuple[int, 
     return LabelResize(size, window[_HEIGHT], window[_WIDTH], labels, align_corners)
 
 
-def _check(node: _Node, allowed: dict[str, tuple[str | int | None, ...]]) -> None:
+def _check(node: Node, allowed: dict[str, tuple[str | int | None, ...]]) -> None:
     for name, values in allowed.items():
         if node.attributes.get(name) not in values:
             raise ValueError(f"{node.op_type} has {name} {node.attributes.get(name)!r}, not {values[0]!r}")
 
 
-def _sizes(graph: _Graph, node: _Node) -> tuple[int, int]:
+def _sizes(graph: _Graph, node: Node) -> tuple[int, int]:
     """Height and width; where any number of frames goes, they are joined to the shape of what comes in."""
     if len(node.inputs) < 4:
         raise ValueError("Resize has scales, not sizes")
@@ -108,7 +92,7 @@ def _sizes(graph: _Graph, node: _Node) -> tuple[int, int]:
     return height, width
 
 
-def _slice(graph: _Graph, node: _Node) -> list[tuple[int, int]]:
+def _slice(graph: _Graph, node: Node) -> list[tuple[int, int]]:
     """Axis and first index of everything that is cut."""
     starts, axes = _integers(graph, node.inputs[1]), _integers(graph, node.inputs[3])
     steps = _integers(graph, node.inputs[4]) if len(node.inputs) > 4 else [1] * len(axes)
@@ -122,45 +106,24 @@ def _integers(graph: _Graph, name: str) -> list[int]:
     if name not in graph.constants:
         raise ValueError(f"{name!r} is no constant")
     tensor = graph.constants[name]
-    if wire_number(tensor, _TENSOR_DATA_TYPE) != _INT64:
+    if wire.number_of(tensor, wire.TENSOR_TYPE) != wire.INT64:
         raise ValueError(f"{name!r} is not int64")
-    for raw in wire_messages(tensor, _TENSOR_RAW):
+    for raw in wire.messages(tensor, wire.TENSOR_RAW):
         return [int(value) for value in np.frombuffer(raw, "<i8")]
-    values = []
-    for packed in wire_messages(tensor, _TENSOR_INT64S):
-        at = 0
-        while at < len(packed):
-            value, at = wire_varint(packed, at)
-            values.append(value - (1 << 64) if value >> 63 else value)
-    return values
+    return [value for packed in wire.messages(tensor, wire.TENSOR_INT64S) for value in wire.varints(packed)]
 
 
 def _read(view: memoryview) -> _Graph:
     graph = _Graph()
-    for part in wire_messages(view, _MODEL_GRAPH):
-        for number, value in wire_fields(part):
+    for part in wire.messages(view, wire.MODEL_GRAPH):
+        for number, _, value in wire.fields(part):
             if not isinstance(value, memoryview):
                 continue
-            if number == _GRAPH_NODE:
-                node = _read_node(value)
-                for output in wire_messages(value, _NODE_OUTPUT):
-                    graph.nodes[_decode(output)] = node
-            elif number == _GRAPH_INITIALIZER:
-                graph.constants[wire_text(value, _TENSOR_NAME)] = value
-            elif number == _GRAPH_OUTPUT:
-                graph.outputs.append(wire_text(value, _INFO_NAME))
+            if number == wire.GRAPH_NODE:
+                node = wire.read_node(value)
+                graph.nodes |= dict.fromkeys(node.outputs, node)
+            elif number == wire.GRAPH_INITIALIZER:
+                graph.constants[wire.text_of(value, wire.TENSOR_NAME)] = value
+            elif number == wire.GRAPH_OUTPUT:
+                graph.outputs.append(wire.text_of(value, wire.INFO_NAME))
     return graph
-
-
-def _read_node(view: memoryview) -> _Node:
-    attributes: dict[str, str | int | None] = {}
-    for part in wire_messages(view, _NODE_ATTRIBUTE):
-        text = wire_text(part, _ATTRIBUTE_TEXT)
-        attributes[wire_text(part, _ATTRIBUTE_NAME)] = text or wire_number(part, _ATTRIBUTE_INT)
-    return _Node(
-        wire_text(view, _NODE_OP_TYPE), [_decode(name) for name in wire_messages(view, _NODE_INPUT)], attributes
-    )
-
-
-def _decode(view: memoryview) -> str:
-    return bytes(view).decode("utf-8")

@@ -7,7 +7,8 @@ import onnx
 import pytest
 from onnx import helper, numpy_helper
 
-from segkd_deploy.onnx_file.edit import FLOAT, GraphBytes, Quantised
+from segkd_deploy.onnx_file.edit import GraphBytes, Quantised
+from segkd_deploy.onnx_file.wire import FLOAT
 from segkd_deploy.parity.sessions import open_bytes, run_frames
 from tests.deploy.parity.small import RIGHT, make_frames, make_model
 

@@ -10,7 +10,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from segkd.errors import SegkdError
 from segkd_deploy.graph_spec import GraphSpec
-from segkd_deploy.onnx_file.header import FLOAT16, UINT8, TensorInfo, read_header, spec_of
+from segkd_deploy.onnx_file.header import TensorInfo, read_header, spec_of
+from segkd_deploy.onnx_file.wire import FLOAT16, UINT8
 from tests.deploy.artifacts import HEIGHT_PX, WIDTH_PX, make_graph
 
 
