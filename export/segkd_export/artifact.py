@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import glob
 import importlib.metadata
 import os
-import shutil
-import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
@@ -17,6 +14,7 @@ import segkd
 from segkd.errors import SegkdError, import_extra
 from segkd.files import write_json
 from segkd.files.destinations import require_writable_folder
+from segkd.files.unfinished import replace_folder, unfinished
 from segkd.folders import ArtifactFiles
 from segkd.manifest import (
     Input,
@@ -86,41 +84,10 @@ def export_artifact(request: ExportRequest, say: Callable[[str], None] = lambda 
     require_writable_folder(place.parent)
     sources = gather(request)
     _say_what_is_odd(request, sources, say)
-    building = _new_folder(place)
-    try:
+    with unfinished(place, folder=True) as building:
         result = _build(building, request, sources, say)
-        _put_in_place(building, place)
-    finally:
-        shutil.rmtree(building, ignore_errors=True)
+        replace_folder(building, place)
     return replace(result, folder=out)
-
-
-def _new_folder(place: Path) -> Path:
-    """A new folder beside an artifact's place; those of exports whose process was killed are removed."""
-    building = place.with_name(f".{place.name}.{os.getpid()}.{uuid.uuid4().hex[:8]}.tmp")
-    try:
-        building.mkdir(parents=True)
-        for left in place.parent.glob(f".{glob.escape(place.name)}.*.tmp"):
-            owner = left.name.removeprefix(f".{place.name}.").split(".")[0]
-            if left != building and owner.isdecimal() and not is_running(int(owner)):
-                shutil.rmtree(left, ignore_errors=True)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise SegkdError(f"{place} cannot be written ({reason}); name a folder that can with --out") from error
-    return building
-
-
-def is_running(process: int) -> bool:
-    """Whether another process of this number runs; a number that came back as our own is a dead one's."""
-    if process == os.getpid():
-        return False
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return True
 
 
 def _say_what_is_odd(request: ExportRequest, sources: Sources, say: Callable[[str], None]) -> None:
@@ -223,18 +190,3 @@ def _check_target(out: Path, overwrite: bool) -> None:
         raise SegkdError(f"{out} is already there; name another --out, or replace it with --overwrite")
     if not (out / ArtifactFiles.MANIFEST).is_file():
         raise SegkdError(f"{out} is no artifact folder, so --overwrite does not touch it; name another --out")
-
-
-def _put_in_place(building: Path, out: Path) -> None:
-    """Rename; an old artifact steps aside and is removed when the new one is there."""
-    if not out.exists():
-        os.replace(building, out)
-        return
-    old = building.with_suffix(".old.tmp")
-    os.replace(out, old)
-    try:
-        os.replace(building, out)
-    except BaseException:
-        os.replace(old, out)
-        raise
-    shutil.rmtree(old)

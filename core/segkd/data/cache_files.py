@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
-import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -18,6 +16,7 @@ from segkd.data.base import Dataset, Problem, Sample
 from segkd.data.formats.decode import DamagedFileError
 from segkd.errors import SegkdError
 from segkd.files import read_json, write_json
+from segkd.files.unfinished import replace_folder, unfinished
 
 SCHEMA = 2
 INDEX, IMAGES, MASKS = "cache.json", "images.bin", "masks.bin"
@@ -119,13 +118,11 @@ def fill(
     on_image: Callable[[], object],
 ) -> list[Entry]:
     """Decode everything into a temporary folder, which then takes its place."""
-    temporary = final.with_name(f".{final.name}.{uuid.uuid4().hex[:8]}.tmp")
-    for left_over in final.parent.glob(f".{final.name}.*.tmp"):
-        shutil.rmtree(left_over, ignore_errors=True)  # of a run that was killed: the lock is ours
-    temporary.mkdir()
-    try:
+    with unfinished(final, folder=True) as temporary:
         entries: list[Entry] = []
         place = 0
+
+        # Pixels one after another, image by image.
         with (temporary / IMAGES).open("wb") as images, (temporary / MASKS).open("wb") as masks:
             for sample in _decoded(source, with_masks, skip_damaged):
                 if isinstance(sample, Problem):
@@ -140,16 +137,13 @@ def fill(
                 on_image()
             _flush(images)
             _flush(masks)
+
+        # The index last, then the name.
         if not with_masks:
             (temporary / MASKS).unlink()
         rows = [[entry.height, entry.width, entry.place, entry.damage] for entry in entries]
         write_json(temporary / INDEX, {"schema": SCHEMA, "name": name, "stamp": stamp, "samples": rows})
-        if final.exists():
-            shutil.rmtree(final)
-        os.rename(temporary, final)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
+        replace_folder(temporary, final)
     return entries
 
 

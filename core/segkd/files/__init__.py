@@ -4,6 +4,7 @@
 - ``yaml_lines``: YAML with the line of every key
 - ``written_files``: checked models of the JSON that segkd writes and reads again
 - ``writing``: hashes, and writing that never leaves half a file
+- ``unfinished``: hidden names beside a place, and what killed processes left there
 - ``destinations``: whether a place can be written, tried before the work
 - ``damage``: why a file no longer has its hash
 - ``markdown``: foreign text in Markdown

@@ -6,13 +6,13 @@ import hashlib
 import json
 import math
 import os
-import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from segkd.errors import SegkdError
 from segkd.files.small_files import one_line, open_regular, parse_json, read_bytes, read_json, read_object, read_text
+from segkd.files.unfinished import unfinished
 
 __all__ = [
     "finite",
@@ -49,17 +49,12 @@ def write_atomic(path: Path, content: bytes | str) -> None:
     The temporary file lies in the same folder, which is made if need be.
     """
     data = content.encode("utf-8") if isinstance(content, str) else content
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
-    try:
-        with temporary.open("xb") as file:
+    with unfinished(path) as temporary:
+        with temporary.open("r+b") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 def finite(obj: Any) -> Any:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import os
-import uuid
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from segkd.data.formats.decode import DamagedFileError
 from segkd.errors import SegkdError, unknown_name
+from segkd.files.unfinished import unfinished
 from segkd_deploy.inference.video_header import records_its_frames
 
 SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v")
@@ -122,10 +123,10 @@ class VideoWriter:
 
     def __init__(self, path: Path, fps: float, size_px: tuple[int, int], codec: str = AUTO) -> None:
         self._path, self._size_px, self._written = path, size_px, 0
-        self._temporary = path.with_name(f".{path.stem}.{uuid.uuid4().hex[:8]}{path.suffix}")
         check_codec(codec)
+        self._hidden = ExitStack()
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            self._temporary = self._hidden.enter_context(unfinished(path, ending=path.suffix))
         except OSError as error:
             raise SegkdError(f"{path}: cannot be written ({error.strerror})") from error
         names = list(CODECS) if codec == AUTO else [codec]
@@ -133,6 +134,7 @@ class VideoWriter:
             self._writer = self._open(CODECS[self.codec], fps)
             if self._writer is not None:
                 return
+        self._hidden.close()
         raise SegkdError(
             f"{path}: this OpenCV cannot write {' or '.join(names)} there; check that the folder can be written, name "
             f"another --codec ({', '.join(CODECS)}), or use --labels-only"
@@ -148,14 +150,13 @@ class VideoWriter:
         """Give the file its name; after an error, remove it."""
         assert self._writer is not None
         self._writer.release()
-        if error is not None:
-            self._temporary.unlink(missing_ok=True)
-            return
-        there = _frame_count(self._temporary)
-        if there != self._written:
-            self._temporary.unlink(missing_ok=True)
-            raise SegkdError(f"{self._path}: {there} of {self._written} frames were written; is the disk full?")
-        os.replace(self._temporary, self._path)
+        with self._hidden:
+            if error is not None:
+                return
+            there = _frame_count(self._temporary)
+            if there != self._written:
+                raise SegkdError(f"{self._path}: {there} of {self._written} frames were written; is the disk full?")
+            os.replace(self._temporary, self._path)
 
     def write(self, frame: NDArray[np.uint8], times: int = 1) -> None:
         """Append a frame, uint8 RGB (height, width, 3).
@@ -185,7 +186,6 @@ class VideoWriter:
         writer = cv2.VideoWriter(str(self._temporary), cv2.VideoWriter.fourcc(*letters), fps, (width_px, height_px))
         if writer.isOpened():
             return writer
-        self._temporary.unlink(missing_ok=True)
         return None
 
 

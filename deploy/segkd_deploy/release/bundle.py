@@ -18,6 +18,7 @@ from typing import Any
 
 from segkd.errors import SegkdError
 from segkd.files import finite, sha256_file
+from segkd.files.unfinished import unfinished
 from segkd.folders import ArtifactFiles
 from segkd_deploy.artifact import Artifact, open_artifact
 from segkd_deploy.evidence import Evidence, load_evidence
@@ -112,9 +113,7 @@ def write_bundle(release: Release, out: Path) -> Path:
     for path in (folder, archive, beside):
         if path.exists():
             raise SegkdError(f"{path} is there already; give another --version or --out, or remove it")
-    building = out / f".{release.full_name}.{os.getpid()}.tmp"
-    building.mkdir(parents=True)
-    try:
+    with unfinished(folder, folder=True) as building:
         content = building / release.full_name
         content.mkdir()
         _fill(release, content)
@@ -122,8 +121,6 @@ def write_bundle(release: Release, out: Path) -> Path:
         (building / beside.name).write_text(format_sums({archive.name: sha256_file(building / archive.name)}))
         for path in (folder, archive, beside):
             os.replace(building / path.name, path)
-    finally:
-        shutil.rmtree(building, ignore_errors=True)
     return folder
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from segkd.errors import SegkdError
 
 LOCK = ".lock"
-_LEFTOVER = re.compile(r"\..+\.[0-9a-f]{8}\.tmp")
+_LEFTOVER = re.compile(r"\..+\.([0-9a-f]{8}|[0-9]{1,3})\.tmp")
 # Record locks do not keep other threads of this process out.
 _own: set[Path] = set()
 

@@ -6,7 +6,6 @@ import hashlib
 import os
 import random
 import sys
-import uuid
 import zipfile
 from pathlib import Path
 from typing import IO, Any
@@ -15,6 +14,7 @@ import numpy as np
 import torch
 
 from segkd.errors import SegkdError
+from segkd.files.unfinished import unfinished
 
 SCHEMA = 1
 # torch finds its archive in front of these bytes.
@@ -33,9 +33,8 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
         SegkdError: if a tensor of the state is not finite: such a run is not worth continuing.
     """
     _require_finite(state.get("model"), "model")
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
-    try:
-        with temporary.open("x+b") as file:
+    with unfinished(path) as temporary:
+        with temporary.open("r+b") as file:
             torch.save({"schema": SCHEMA, **state}, file)
             size = file.seek(0, os.SEEK_END)
             file.seek(0)
@@ -47,9 +46,6 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
         if path.exists():
             os.replace(path, predecessor(path))
         os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 def predecessor(path: Path) -> Path:

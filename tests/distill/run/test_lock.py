@@ -65,7 +65,7 @@ def test_of_many_at_once_one_owns_it(tmp_path: Path) -> None:
 
 
 def test_leftovers_of_dead_processes_go(tmp_path: Path) -> None:
-    gone = [".last.ckpt.0123abcd.tmp", ".student.safetensors.deadbeef.tmp"]
+    gone = [".last.ckpt.0123abcd.tmp", ".student.safetensors.deadbeef.tmp", ".run.json.0.tmp"]
     kept = ["last.ckpt", "notes.tmp", ".mine.tmp"]
     for name in gone + kept:
         (tmp_path / name).write_text("")

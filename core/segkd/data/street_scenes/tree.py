@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import uuid
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,6 +14,7 @@ from numpy.typing import NDArray
 from segkd.data.street_scenes.scene import scene
 from segkd.errors import SegkdError
 from segkd.files import read_json, write_json
+from segkd.files.unfinished import replace_folder, unfinished
 
 CITIES = {"train": "synthburg", "val": "synthstadt"}
 MARKER = "segkd-synth.json"
@@ -92,15 +90,10 @@ def write_tree(
         return False
     _require_replaceable(out, force)
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        growing = _sibling(out, "partial")
-        growing.mkdir()
-        try:
+        with unfinished(out, folder=True) as growing:
             _write_scenes(growing, tree, on_scene)
             write_json(growing / MARKER, {"schema": _SCHEMA, **asdict(tree)})
-            _put_in_place(growing, out)
-        finally:
-            shutil.rmtree(growing, ignore_errors=True)
+            replace_folder(growing, out)
     except OSError as error:
         raise SegkdError(f"{out}: cannot be written: {error.strerror or error}; name another folder") from error
     return True
@@ -157,18 +150,3 @@ def _require_replaceable(out: Path, force: bool) -> None:
         raise SegkdError(
             f"{out} holds street scenes of other settings; replace them with --force, or name another folder"
         )
-
-
-def _put_in_place(growing: Path, out: Path) -> None:
-    """Give the complete tree its name; an earlier tree goes only then."""
-    if not out.exists() or not any(out.iterdir()):
-        os.replace(growing, out)
-        return
-    replaced = _sibling(out, "replaced")
-    os.replace(out, replaced)
-    os.replace(growing, out)
-    shutil.rmtree(replaced)
-
-
-def _sibling(out: Path, state: str) -> Path:
-    return out.with_name(f".{out.name}.{uuid.uuid4().hex[:8]}.{state}")
