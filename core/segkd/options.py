@@ -82,6 +82,15 @@ def set_option(command: Command) -> Command:
     )(command)
 
 
+def class_map_option(command: Command) -> Command:
+    """Add ``--class-map``, given to the command as ``class_map: str | None``; ``segkd.recipe.class_map`` reads it."""
+    return click.option(
+        "--class-map",
+        metavar="FILE|NAME=NAME[,...]",
+        help="Which class of the data each of the network's becomes; void=ignore leaves one out.",
+    )(command)
+
+
 def print_json(obj: Any) -> None:
     """Print a result as JSON on stdout; nan and infinities become null."""
     from segkd.files import finite

@@ -264,12 +264,15 @@ def check_teaching(recipe: Recipe) -> None:
         raise SegkdError("teacher.weights without teacher.model: name the weights' architecture")
     if recipe.teacher.class_map is not None and not has_teacher:
         raise SegkdError("teacher.class_map without teacher.model: name the teacher, or remove the map")
+    if recipe.teacher.fit is not None and not has_teacher:
+        raise SegkdError("teacher.fit without teacher.model: name the teacher, or remove it")
 
 
 def _build_teaching(recipe: Recipe, student: Segmenter, labels: LabelSpace) -> tuple[Network | None, Composite | None]:
     if recipe.teacher.model is None:
         return None, None
-    teacher = load_teacher(recipe.teacher.model, recipe.teacher.weights, labels, recipe.teacher.class_map)
+    wanted = recipe.teacher
+    teacher = load_teacher(recipe.teacher.model, wanted.weights, labels, wanted.class_map, fit=wanted.fit)
     method = build_composite(
         recipe.methods, student=student.tap_info(), teacher=teacher.tap_info(), num_classes=labels.num_classes
     )

@@ -192,12 +192,13 @@ def _open_data(request: ExportRequest, recipe: Recipe, labels: LabelSpace) -> Da
 def _open_teacher(request: ExportRequest, recipe: Recipe, labels: LabelSpace) -> Network | None:
     if not request.with_teacher:
         return None
+    wanted = recipe.teacher
     if request.teacher is not None:
-        return load_teacher(request.teacher, None, labels, recipe.teacher.class_map)
-    if recipe.teacher.model is None:
+        return load_teacher(request.teacher, None, labels, wanted.class_map, fit=wanted.fit)
+    if wanted.model is None:
         return None
     try:
-        return load_teacher(recipe.teacher.model, recipe.teacher.weights, labels, recipe.teacher.class_map)
+        return load_teacher(wanted.model, wanted.weights, labels, wanted.class_map, fit=wanted.fit)
     except SegkdError as error:
         raise SegkdError(
             f"the run's teacher {recipe.teacher.model!r} cannot be loaded ({error}); "

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from segkd.errors import SegkdError
-from segkd.options import IMGSZ, OUT_FOLDER, json_option, print_json
+from segkd.options import IMGSZ, OUT_FOLDER, class_map_option, json_option, print_json
 
 if TYPE_CHECKING:
     from segkd.evaluation.score import Job
@@ -24,6 +24,8 @@ BOUNDARY_RATIO, CITYSCAPES_BOUNDARY_RATIO = 0.02, 0.005
 @click.option("--model", metavar="NAME", help="Network of a weights file; see `segkd list models`.")
 @click.option("--variant", metavar="NAME", help="Graph of an artifact  [default: fp32]")
 @click.option("--provider", default="cpu", show_default=True, help="Provider of an artifact's runtime.")
+@class_map_option
+@click.option("--fit", type=click.Choice(["tile", "resize"]), help="How images reach a network of one size only.")
 @click.option("--protocol", type=click.Choice(["mmseg", "cirkd", "attnfd"]), help="Whose rules; see above.")
 @click.option("--mode", type=click.Choice(["whole", "slide"]), default="whole", show_default=True)
 @click.option("--crop", type=IMGSZ, help="Sliding window; by default the size that a run was trained for.")
@@ -52,6 +54,9 @@ def evaluate(as_json: bool, **options: Any) -> None:
     (hf:NAME). Per-class IoU and accuracy, mIoU, mAcc and aAcc over the whole set; all sources go through the same
     code.
 
+    A network with other classes than the data is scored through --class-map: a class that is left out has no part in
+    the most likely one.
+
     Without --protocol, images and labels keep their size and means skip absent classes, as mmsegmentation's do.
     mmseg: also the published test scale of ADE20K, VOC, Context and COCO-Stuff. cirkd: logits upsampled with
     align_corners, absent classes count as 0. attnfd: image and labels resized to a short side of 513 first.
@@ -77,7 +82,10 @@ def _job(options: dict[str, Any]) -> Job:
     from segkd.evaluation.score import Job
     from segkd.evaluation.sources import default_data
     from segkd.metrics import MetricOptions
+    from segkd.recipe.class_map import parse_class_map
 
+    if options["class_map"] is not None:
+        options["class_map"] = parse_class_map(options["class_map"])
     detail = options.pop("detail")
     widths_px = _numbers("--trimap", options.pop("trimap"), int)
     ratio, theta_px = options.pop("boundary_iou"), options.pop("boundary_f")

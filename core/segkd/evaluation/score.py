@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -50,6 +50,8 @@ class Job:
         save_predictions: folder for predicted label maps.
         worst: how many of the worst images to draw.
         out: folder for ``eval.json`` and the worst images.
+        class_map: class of the network -> class of the data, None for one that is left out.
+        fit: how images reach a network that takes one size only.
     """
 
     source: str
@@ -71,6 +73,8 @@ class Job:
     save_predictions: Path | None = None
     worst: int = 0
     out: Path | None = None
+    class_map: Mapping[str, str | None] | None = None
+    fit: Literal["tile", "resize"] | None = None
 
 
 def score(job: Job) -> dict[str, Any]:
@@ -95,10 +99,7 @@ def score(job: Job) -> dict[str, Any]:
     # Before the network is opened: a measure may have no use for its parameter.
     options = replace(job.metrics, absent=protocol.absent)
     suite = MetricSuite(dataset.labels.names, dataset.labels.ignore, options)
-    request = Request(
-        job.source, dataset.labels, inference, job.model, job.variant, job.provider, job.device, job.threads
-    )
-    with open_source(request) as predictor:
+    with open_source(_request(job, dataset, inference)) as predictor:
         _check_classes(predictor.class_names, dataset, spec)
         outputs = _Outputs(job, dataset, parse_spec(spec)[0])
         with _progress(len(dataset)) as advance:
@@ -132,16 +133,28 @@ def _label_only(job: Job, dataset: Dataset, spec: str, protocol: Protocol, infer
     if job.worst or job.out is not None or protocol.scored_short_px is not None:
         raise SegkdError(f"{spec} has no labels: --save-predictions works, --worst, --out and --protocol attnfd do not")
     blank = BlankMasks(dataset)
-    request = Request(
-        job.source, dataset.labels, inference, job.model, job.variant, job.provider, job.device, job.threads
-    )
     suite = MetricSuite(dataset.labels.names, dataset.labels.ignore)
-    with open_source(request) as predictor:
+    with open_source(_request(job, dataset, inference)) as predictor:
         _check_classes(predictor.class_names, dataset, spec)
         outputs = _Outputs(job, dataset, parse_spec(spec)[0])
         with _progress(len(dataset)) as advance:
             evaluate_set(predictor, blank, suite, protocol=protocol, on_prediction=outputs.take, on_progress=advance)
     return {"data": spec, "split": job.split, "images": len(dataset), "predictions": str(job.save_predictions)}
+
+
+def _request(job: Job, dataset: Dataset, inference: Inference) -> Request:
+    return Request(
+        source=job.source,
+        labels=dataset.labels,
+        inference=inference,
+        model=job.model,
+        variant=job.variant,
+        provider=job.provider,
+        device=job.device,
+        threads=job.threads,
+        class_map=job.class_map,
+        fit=job.fit,
+    )
 
 
 def inference_of(job: Job, protocol: Protocol, dataset: str) -> Inference:
@@ -210,7 +223,7 @@ def _check_classes(theirs: tuple[str, ...], dataset: Dataset, spec: str) -> None
         difference = next((f"{a!r} for {b!r}" for a, b in zip(ours, theirs, strict=False) if a != b), "the number")
         raise SegkdError(
             f"{spec} has {len(ours)} classes, the source {len(theirs)}, and they differ ({difference}): "
-            "score it on data with the classes that it was trained on"
+            "score it on data with the classes that it was trained on, or say with --class-map which becomes which"
         )
 
 

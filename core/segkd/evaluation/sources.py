@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from segkd.data.base import LabelSpace
 from segkd.errors import SegkdError
@@ -36,6 +38,8 @@ class Request:
         provider: the provider of an artifact's runtime.
         device: where a network runs.
         threads: CPU threads; None for the library's own number.
+        class_map: class of the network -> class of the data, None for one that is left out.
+        fit: how images reach a network that takes one size only: "tile" or "resize".
     """
 
     source: str
@@ -46,6 +50,8 @@ class Request:
     provider: str = "cpu"
     device: str = "auto"
     threads: int | None = None
+    class_map: Mapping[str, str | None] | None = None
+    fit: Literal["tile", "resize"] | None = None
 
 
 def kind_of(source: str, model: str | None = None) -> str:
@@ -113,6 +119,13 @@ def open_source(request: Request) -> Predictor:
         raise SegkdError(f"--model {request.model} is for weights files; {request.source} says itself what it is")
     if request.variant is not None and kind != "artifact":
         raise SegkdError(f"--variant {request.variant} is for artifacts; {request.source} is none")
+    if request.class_map is not None and kind == "artifact":
+        raise SegkdError(
+            f"--class-map: the graphs of {request.source} have taken the most likely class already, so no class can be "
+            "left out or merged before it; score the run that it was exported from"
+        )
+    if request.fit is not None and kind == "artifact":
+        raise SegkdError(f"--fit {request.fit}: the graphs of {request.source} resize frames themselves; leave it out")
     module, attribute = EVAL_SOURCES[kind].split(":")
     opened: Predictor = getattr(importlib.import_module(module), attribute)(request)
     return opened

@@ -60,6 +60,8 @@ class TeacherSection(Section):
     """Weights file for a model's name."""
     class_map: dict[str, str | None] | None = None
     """Teacher class -> class of the data, or null for one that is left out; equal names need not be listed."""
+    fit: Literal["tile", "resize"] | None = None
+    """How images of any size reach a teacher that takes one size only: in tiles, or resized."""
     pseudo_labels: float | None = Field(default=0.5, ge=0, lt=1)
     """Methods that need labels get the teacher's on frames without, where it is surer than this; null for none."""
 

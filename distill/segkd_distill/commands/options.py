@@ -12,7 +12,7 @@ import click
 
 from segkd.errors import SegkdError
 from segkd.folders import RunFiles
-from segkd.options import IMGSZ, OUT_FOLDER, Command, json_option, set_option
+from segkd.options import IMGSZ, OUT_FOLDER, Command, class_map_option, json_option, set_option
 
 if TYPE_CHECKING:
     from segkd.recipe import Recipe
@@ -31,6 +31,7 @@ KEYS: dict[str, str] = {
     "skip_damaged": "data.skip_damaged",
     "teacher": "teacher.model",
     "teacher_weights": "teacher.weights",
+    "teacher_fit": "teacher.fit",
     "student": "student.model",
     "init_from": "student.weights",
     "backbone_weights": "student.backbone_weights",
@@ -104,6 +105,12 @@ _TEACHING_OPTIONS: tuple[Callable[[Command], Command], ...] = (
         "(which needs --teacher-weights).",
     ),
     click.option("--teacher-weights", metavar="FILE|NAME", help="Weights of the network that --teacher names."),
+    class_map_option,
+    click.option(
+        "--teacher-fit",
+        type=click.Choice(["tile", "resize"]),
+        help="How images reach a teacher that takes one size only.",
+    ),
     click.option("--method", metavar="NAME[@SHARE|:WEIGHT][+...]", help="Methods; see `segkd list methods`."),
     click.option("--unlabelled", metavar="NAME:PATH", help="Frames without labels for half of each batch."),
 )
@@ -157,6 +164,10 @@ def recipe_from(options: Mapping[str, Any], run: Path) -> Recipe:
         from segkd_distill.methods.compose import parse_methods
 
         named["methods"] = [{name: hyper} for name, hyper in parse_methods([named["methods"]])]
+    if options.get("class_map") is not None:
+        from segkd.recipe.class_map import parse_class_map
+
+        named["teacher.class_map"] = parse_class_map(options["class_map"])
     overrides = [f"{key}={json.dumps(value)}" for key, value in named.items()] + list(options["overrides"])
     source = options["recipe"]
     if source is None and options["resume"] is not None and (run / RunFiles.RECIPE).is_file():

@@ -57,6 +57,14 @@ class Network(nn.Module):
         """Widths and strides of all taps, without running the network."""
         raise NotImplementedError
 
+    def to_scores(self, logits: Tensor) -> Tensor:
+        """What is resized and averaged in place of the logits; the logits themselves for most networks."""
+        return logits
+
+    def from_scores(self, scores: Tensor) -> Tensor:
+        """The inverse of :meth:`to_scores`."""
+        return scores
+
     def upsample(self, logits: Tensor, size: Sequence[int]) -> Tensor:
         """Bilinear resize of logits (N, K, h, w) to ``size`` (height, width); training, evaluation and export use it.
 
@@ -65,4 +73,6 @@ class Network(nn.Module):
         height, width = size
         if logits.shape[-2:] == (height, width):
             return logits
-        return F.interpolate(logits, size=(height, width), mode="bilinear", align_corners=self.align_corners)
+        scores = self.to_scores(logits)
+        resized = F.interpolate(scores, size=(height, width), mode="bilinear", align_corners=self.align_corners)
+        return self.from_scores(resized)

@@ -63,3 +63,11 @@ def test_what_a_run_says_of_itself(tmp_path: Path) -> None:
     (tmp_path / "recipe.yaml").write_text("schema: 1\ndata: {val: 'folder:/x'}\n")
     (tmp_path / "model.json").write_text('{"imgsz": [64, 128]}')
     assert default_data(str(tmp_path)) == "folder:/x" and default_crop(str(tmp_path)) == (64, 128)
+
+
+def test_a_graph_that_has_taken_the_best_class_leaves_none_out(tmp_path: Path) -> None:
+    (tmp_path / "manifest.json").write_text("{}")
+    with pytest.raises(SegkdError, match=r"--class-map: the graphs of .* have taken the most likely class already"):
+        open_source(Request(str(tmp_path), LABELS, class_map={"void": None}))
+    with pytest.raises(SegkdError, match=r"--fit tile: the graphs of .* resize frames themselves"):
+        open_source(Request(str(tmp_path), LABELS, fit="tile"))

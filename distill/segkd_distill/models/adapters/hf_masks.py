@@ -11,7 +11,6 @@ them to 384x384 and to the training size before the sigmoid.
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -121,11 +120,15 @@ class MaskClassifier(HuggingFaceModel):
         """Logarithms of the scores (N, K, h, w), float32, at the masks' resolution."""
         inputs = {} if self.task is None else {"task_inputs": self.task.expand(len(pixels), -1)}
         output = self.run(pixels, **inputs)
-        return class_scores(output.class_queries_logits, output.masks_queries_logits).clamp(min=SMALLEST_SCORE).log()
+        return self.from_scores(class_scores(output.class_queries_logits, output.masks_queries_logits))
 
-    def upsample(self, logits: Tensor, size: Sequence[int]) -> Tensor:
-        """Logarithms of the bilinearly resized scores, as the processors resize them."""
-        return super().upsample(logits.exp(), size).clamp(min=SMALLEST_SCORE).log()
+    def to_scores(self, logits: Tensor) -> Tensor:
+        """The scores: resized and averaged as the processors do it, not their logarithms."""
+        return logits.exp()
+
+    def from_scores(self, scores: Tensor) -> Tensor:
+        """Logarithms, not below that of ``SMALLEST_SCORE``."""
+        return scores.clamp(min=SMALLEST_SCORE).log()
 
     def tap_info(self) -> TapInfo:
         """The pixels' vectors as ``decoder``."""

@@ -77,9 +77,10 @@ class HuggingFaceModel(LogitsNetwork):
                 raise
             config = self.model.config
             trained, reason = getattr(config, "image_size", None), " ".join(str(error).split())[:120]
+            fit = " or --teacher-fit" if self.input_size() is not None else ""
             raise SegkdError(
                 f"the teacher, a {config.model_type}, failed on images of {pixels.shape[2]}x"
-                f"{pixels.shape[3]} ({reason}); it was trained at {trained or 'a size of its own'}: try --imgsz"
+                f"{pixels.shape[3]} ({reason}); it was trained at {trained or 'a size of its own'}: try --imgsz{fit}"
             ) from error
 
 

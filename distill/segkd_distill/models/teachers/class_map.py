@@ -6,9 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from segkd.errors import SegkdError, unknown_name
-
-LEFT_OUT = "ignore"
-"""What a teacher class is mapped to, as an alternative to null, when the data have nothing like it."""
+from segkd.recipe.class_map import LEFT_OUT
 
 
 @dataclass(frozen=True)
@@ -49,7 +47,13 @@ class ClassMap:
 
 
 def map_classes(
-    teacher: Sequence[str], student: Sequence[str], given: Mapping[str, str | None] | None = None, *, called: str = ""
+    teacher: Sequence[str],
+    student: Sequence[str],
+    given: Mapping[str, str | None] | None = None,
+    *,
+    called: str = "",
+    role: str = "teacher",
+    option: str = "teacher.class_map",
 ) -> ClassMap:
     """Map classes by name.
 
@@ -61,6 +65,8 @@ def map_classes(
         student: the data's class names, in their order.
         given: teacher class -> class of the data, or None or ``"ignore"`` for one that is left out.
         called: the teacher, for messages.
+        role: what it is, for messages.
+        option: where ``given`` is written, for messages.
 
     Raises:
         SegkdError: for a name in ``given`` that does not exist, a teacher class without a place, or a class of the
@@ -69,7 +75,7 @@ def map_classes(
     if tuple(teacher) == tuple(student) and not given:
         return ClassMap(tuple(teacher), tuple(student), tuple((i,) for i in range(len(student))))
     own = _by_plain_name(student)
-    chosen = _chosen(given or {}, teacher, own)
+    chosen = _chosen(given or {}, teacher, own, option)
     groups: list[list[int]] = [[] for _ in student]
     homeless = []
     for channel, name in enumerate(teacher):
@@ -82,23 +88,25 @@ def map_classes(
             groups[target].append(channel)
     empty = [name for name, group in zip(student, groups, strict=True) if not group]
     if homeless or empty:
-        raise SegkdError(f"teacher {called} " + _explain(len(teacher), len(student), homeless, empty))
+        raise SegkdError(f"{role} {called} {_explain(len(teacher), len(student), homeless, empty, option)}")
     return ClassMap(tuple(teacher), tuple(student), tuple(tuple(group) for group in groups))
 
 
-def _chosen(given: Mapping[str, str | None], teacher: Sequence[str], own: Mapping[str, int]) -> dict[str, int | None]:
+def _chosen(
+    given: Mapping[str, str | None], teacher: Sequence[str], own: Mapping[str, int], option: str
+) -> dict[str, int | None]:
     """Plain teacher name -> class of the data, None for one that is left out."""
     theirs = {plain_name(name) for name in teacher}
     chosen: dict[str, int | None] = {}
     for name, target in given.items():
         if plain_name(name) not in theirs:
-            raise SegkdError(f"teacher.class_map: {unknown_name('class of the teacher', name, teacher)}")
+            raise SegkdError(f"{option}: {unknown_name('class of the teacher', name, teacher)}")
         if target is not None and plain_name(target) in own:
             chosen[plain_name(name)] = own[plain_name(target)]
         elif target is None or target == LEFT_OUT:
             chosen[plain_name(name)] = None
         else:
-            raise SegkdError(f"teacher.class_map: {name}: {unknown_name('class of the data', target, own)}")
+            raise SegkdError(f"{option}: {name}: {unknown_name('class of the data', target, own)}")
     return chosen
 
 
@@ -116,14 +124,14 @@ def plain_name(name: str) -> str:
     return " ".join(name.replace("_", " ").replace("-", " ").split()).casefold()
 
 
-def _explain(theirs: int, ours: int, homeless: Sequence[str], empty: Sequence[str]) -> str:
+def _explain(theirs: int, ours: int, homeless: Sequence[str], empty: Sequence[str], option: str) -> str:
     faults = []
     if homeless:
         faults.append(f"the data have no {_some(homeless)}")
     if empty:
         faults.append(f"the teacher has no {_some(empty)}")
     return (
-        f"has {theirs} classes, the data {ours}: {'; '.join(faults)}; say with teacher.class_map which class of the "
+        f"has {theirs} classes, the data {ours}: {'; '.join(faults)}; say with {option} which class of the "
         "data each of the teacher's becomes (NAME: NAME, or NAME: null to leave it out)"
     )
 

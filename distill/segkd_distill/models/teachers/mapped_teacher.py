@@ -57,6 +57,14 @@ class MappedTeacher(Network):
         """Refuse what the teacher refuses."""
         self.teacher.check_size(size)
 
+    def to_scores(self, logits: Tensor) -> Tensor:
+        """What the teacher resizes and averages."""
+        return self.teacher.to_scores(logits)
+
+    def from_scores(self, scores: Tensor) -> Tensor:
+        """The inverse of :meth:`to_scores`."""
+        return self.teacher.from_scores(scores)
+
     def map_logits(self, logits: Tensor) -> Tensor:
         """Logits (N, teacher's classes, h, w) as (N, data's classes, h, w), of the same dtype."""
         mapped = logits.index_select(1, self._order)

@@ -16,6 +16,7 @@ from segkd_distill.models.network import Network
 from segkd_distill.models.saved_model import load_run
 from segkd_distill.models.sources import Teacher, is_foreign, open_foreign_teacher
 from segkd_distill.models.teachers.class_map import map_classes
+from segkd_distill.models.teachers.fitted_teacher import Fit, fitted
 from segkd_distill.models.teachers.mapped_teacher import MappedTeacher
 from segkd_distill.models.zoo import MODELS, build_model
 
@@ -25,6 +26,8 @@ def load_teacher(
     weights: str | Path | None,
     label_space: LabelSpace,
     class_map: Mapping[str, str | None] | None = None,
+    *,
+    fit: Fit | None = None,
 ) -> Network:
     """Load a teacher.
 
@@ -38,6 +41,7 @@ def load_teacher(
         label_space: the classes of the data.
         class_map: teacher class -> class of the data, or None for one that is left out; classes of the same name need
             not be listed.
+        fit: how images of any size reach a network that takes one size only.
 
     Returns:
         The network in evaluation mode; no parameter asks for a gradient.
@@ -56,28 +60,49 @@ def load_teacher(
         opened = _from_run(folder)
     else:
         opened = _from_zoo(name, weights)
-    network = _with_classes_of(label_space, opened, class_map, name if weights is None else f"{name} ({weights})")
+    called = name if weights is None else f"{name} ({weights})"
+    opened = opened._replace(network=fitted(opened.network, fit, f"teacher {called}"))
+    network = with_classes_of(label_space, opened, class_map, called=called)
     return network.eval().requires_grad_(False)
 
 
-def _with_classes_of(
-    label_space: LabelSpace, opened: Teacher, class_map: Mapping[str, str | None] | None, called: str
+def with_classes_of(
+    label_space: LabelSpace,
+    opened: Teacher,
+    class_map: Mapping[str, str | None] | None,
+    *,
+    called: str,
+    role: str = "teacher",
+    option: str = "teacher.class_map",
 ) -> Network:
+    """A network with the classes of the data, in their order; a table on stderr shows how.
+
+    Args:
+        label_space: the classes of the data.
+        opened: the network, and the names of its classes if they are known.
+        class_map: as for :func:`load_teacher`.
+        called: the network, for messages.
+        role: what it is, for messages.
+        option: where the class map is written, for messages.
+
+    Raises:
+        SegkdError: if the classes cannot be mapped.
+    """
     network, names = opened
     if names is None and not class_map:
         if network.num_classes != label_space.num_classes:
             raise SegkdError(
-                f"teacher {called} has {network.num_classes} classes, the data {label_space.num_classes}, and its "
-                "class names are not known; use a teacher trained on these classes, or map its class numbers with "
-                'teacher.class_map ({"0": NAME, "1": null, ...})'
+                f"{role} {called} has {network.num_classes} classes, the data {label_space.num_classes}, and its "
+                "class names are not known; use a network trained on these classes, or map its class numbers with "
+                f'{option} ({{"0": NAME, "1": null, ...}})'
             )
-        print(f"teacher {called}: its classes have no names and are taken in the data's order", file=sys.stderr)
+        print(f"{role} {called}: its classes have no names and are taken in the data's order", file=sys.stderr)
         return network
     if names is None:
         names = tuple(str(channel) for channel in range(network.num_classes))
-    found = map_classes(names, label_space.names, class_map, called=called)
+    found = map_classes(names, label_space.names, class_map, called=called, role=role, option=option)
     if class_map or not found.is_identity:
-        print(f"teacher {called}: {found.table()}", file=sys.stderr)
+        print(f"{role} {called}: {found.table()}", file=sys.stderr)
     return network if found.is_identity else MappedTeacher(network, found)
 
 
