@@ -88,7 +88,7 @@ class DoubleSimilarityDistillation(Method):
         self.taps = checked_taps("dsd", taps, 2) if self.pixel_weight else ()
         self.mask_ignore = mask_ignore
         self.needs = Needs.of_both(self.taps)
-        grids = {info.strides[tap] for info in (student, teacher) for tap in self.taps}
+        grids = {info.strides.get(tap) for info in (student, teacher) for tap in self.taps}
         self.declares = Declares(
             zero_at_identity=True, masks_ignore=mask_ignore and len(grids) <= 1, batch_symmetric=True
         )
