@@ -56,10 +56,7 @@ def open_checkpoint(request: Request) -> Any:
     try:
         load_weights(model, path)
     except OtherClasses as error:
-        raise SegkdError(
-            f"{error}: say with --class-map which becomes which, or score it on data with the classes that it was "
-            "trained on"
-        ) from error
+        raise SegkdError(f"{error}: score it on data with the classes that it was trained on") from error
     origin = {"checkpoint": request.source, "model": request.model}
     if path.is_file():
         origin["weights_sha256"] = sha256_file(path)
