@@ -179,12 +179,16 @@ def recipe_from(options: Mapping[str, Any], run: Path) -> Recipe:
 
 @contextmanager
 def cpu_threads(count: int | None) -> Iterator[None]:
-    """Let torch use ``count`` threads, and its own number again afterwards."""
+    """Let torch use ``count`` threads, and its own number again afterwards.
+
+    Without a count, torch's own number, but no more than a container's CPU quota allows: more would be throttled.
+    """
     import torch
 
+    from segkd.machine.cpus import usable_cores
+
     before = torch.get_num_threads()
-    if count is not None:
-        torch.set_num_threads(count)
+    torch.set_num_threads(min(before, usable_cores()) if count is None else count)
     try:
         yield
     finally:

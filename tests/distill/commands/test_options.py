@@ -83,5 +83,13 @@ def test_threads_are_given_back() -> None:
         assert torch.get_num_threads() == before + 1
         raise KeyError
     assert torch.get_num_threads() == before
-    with cpu_threads(None):
-        assert torch.get_num_threads() == before
+
+
+def test_without_a_count_a_quota_bounds_the_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    for cores, expected in ((2, 2), (64, 3)):
+        monkeypatch.setattr("segkd.machine.cpus.usable_cores", lambda cores=cores: cores)
+        with cpu_threads(None):
+            assert torch.get_num_threads() == expected
+    torch.set_num_threads(before)
