@@ -16,6 +16,7 @@ from segkd.data import DATASETS
 from segkd.files import read_json, write_json
 from segkd_deploy.bench.settings import PRESETS
 from tests.deploy.artifacts import make_artifact
+from tests.quiet_machine import be_quiet
 
 SHORT_BENCH = ["--iterations", "20", "--duration", "0", "--warmup-iterations", "2", "--warmup", "0", "--no-peak"]
 
@@ -75,9 +76,7 @@ def as_long_as_quick(path: Path) -> None:
 @pytest.fixture
 def quiet_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine whose other processes and whose drift are nothing, whatever this one does meanwhile."""
-    monkeypatch.setattr("segkd_deploy.bench.run.others_share", lambda before, after: 0.0)
-    monkeypatch.setattr("segkd_deploy.bench.run.busy", lambda load, cpus: [])
-    monkeypatch.setattr("segkd_deploy.bench.timing.drift", lambda latencies_ns: 0.0)
+    be_quiet(monkeypatch)
 
 
 @pytest.fixture
