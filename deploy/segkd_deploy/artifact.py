@@ -18,31 +18,7 @@ from segkd.manifest import PRECISIONS, Manifest, load_manifest, verify_files
 from segkd.manifest import Reference as RecordedReference
 from segkd_deploy.graph_spec import CPU_PROVIDERS, GraphSpec
 from segkd_deploy.onnx_file.agreement import require_agreement
-
-
-@dataclass(frozen=True)
-class Reference:
-    """The recorded frames and what was said of them when the graphs were made.
-
-    Attributes:
-        frames: uint8 as the graph takes them, RGB (N, height, width, 3) unless the manifest says otherwise.
-        truth: uint8 (N, height, width) at the size of the graph's labels, 255 = ignore.
-        student: uint8 (N, height, width), labels of the source network.
-        margins: float16 (N, height, width), its largest minus its second largest logit.
-        teacher: uint8 (N, height, width), labels of the teacher; None if there was none.
-        ids: names of the frames.
-        logits: float16 (N, K, h, w), the source's, not upsampled; None in artifacts of older versions.
-        response: float32 (N,), how much they change at half the contrast; None in artifacts of older versions.
-    """
-
-    frames: NDArray[np.uint8]
-    truth: NDArray[np.uint8]
-    student: NDArray[np.uint8]
-    margins: NDArray[np.float16]
-    teacher: NDArray[np.uint8] | None
-    ids: list[str]
-    logits: NDArray[np.float16] | None = None
-    response: NDArray[np.float32] | None = None
+from segkd_deploy.reference import Reference
 
 
 @dataclass(frozen=True)
@@ -144,7 +120,9 @@ class Artifact:
             logits=self._array("logits", np.dtype(np.float16), (len(self.class_names), None, None))
             if "logits" in recorded.files
             else None,
-            response=self._array("response", np.dtype(np.float32), ()) if "response" in recorded.files else None,
+            contrast_response=self._array("response", np.dtype(np.float32), ())
+            if "response" in recorded.files
+            else None,
         )
 
     def _recorded(self) -> RecordedReference:

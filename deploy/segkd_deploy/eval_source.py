@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -14,7 +14,7 @@ from segkd.data.base import Sample
 from segkd.errors import SegkdError
 from segkd.evaluation.predictor import Predictor
 from segkd.evaluation.sources import Request
-from segkd_deploy.artifact import Artifact, open_artifact
+from segkd_deploy.artifact import open_artifact
 from segkd_deploy.evaluate import crop_content, frame_of, label_frames, resize_labels
 from segkd_deploy.runners import Runner, open_runner
 
@@ -25,21 +25,17 @@ class GraphPredictor(Predictor):
     """A graph: images are resized to its frame, its labels back to the size of the truth, nearest pixel centre.
 
     Args:
-        artifact: a verified artifact.
-        variant: one of its variants.
-        provider: the provider of onnxruntime.
-        threads: threads inside an operator.
+        runner: of a graph; entering opens it, and who has it open already need not enter.
+        class_names: the graph's classes.
+        origin: where the graph is from, for ``describe``.
     """
 
     one_size = False
 
-    def __init__(self, artifact: Artifact, variant: str, *, provider: str = "cpu", threads: int | None = None) -> None:
-        self.class_names = tuple(artifact.class_names)
-        self._artifact, self._variant = artifact, variant
-        self._runner: Runner = open_runner(
-            artifact.graph(variant), provider=provider, threads=threads, spec=artifact.spec()
-        )
-        self.batch = self._runner.spec.batch or 1
+    def __init__(self, runner: Runner, class_names: Sequence[str], origin: Mapping[str, Any] | None = None) -> None:
+        self.class_names = tuple(class_names)
+        self.batch = runner.spec.batch or 1
+        self._runner, self._origin = runner, dict(origin or {})
         self._runtime: dict[str, Any] = {}
 
     def __enter__(self) -> GraphPredictor:
@@ -65,13 +61,7 @@ class GraphPredictor(Predictor):
 
     def describe(self) -> dict[str, Any]:
         """The graph and its runtime."""
-        return {
-            "artifact": str(self._artifact.folder),
-            "variant": self._variant,
-            "graph_sha256": self._artifact.manifest.variant(self._variant).sha256,
-            "manifest_sha256": self._artifact.manifest_sha256,
-            "runtime": self._runtime,
-        }
+        return {**self._origin, "runtime": self._runtime}
 
 
 def open_graph(request: Request) -> GraphPredictor:
@@ -100,4 +90,12 @@ def open_graph(request: Request) -> GraphPredictor:
             f"{request.source} has no {DEFAULT_VARIANT} variant: give --variant, one of {', '.join(known)}"
         )
     (variant,) = artifact.variants([request.variant or DEFAULT_VARIANT])
-    return GraphPredictor(artifact, variant, provider=request.provider, threads=request.threads)
+    graph, spec = artifact.graph(variant), artifact.spec()
+    runner = open_runner(graph, provider=request.provider, threads=request.threads, spec=spec)
+    origin = {
+        "artifact": str(artifact.folder),
+        "variant": variant,
+        "graph_sha256": artifact.manifest.variant(variant).sha256,
+        "manifest_sha256": artifact.manifest_sha256,
+    }
+    return GraphPredictor(runner, artifact.class_names, origin)

@@ -16,9 +16,8 @@ from segkd.errors import SegkdError
 from segkd_deploy.camera import to_camera
 from segkd_deploy.evaluate import resize_frame, resize_labels
 from segkd_deploy.graph_spec import GraphSpec
-from segkd_deploy.parity.compare import as_recorded
-from segkd_deploy.parity.diagnosis.body_faults import GAIN, contrast_response
 from segkd_deploy.parity.diagnosis.frames import scale_contrast
+from segkd_deploy.reference import FILES, GAIN, IDS, as_recorded, contrast_response
 from segkd_distill.models.network import Network
 from segkd_export.graph.camera_frame import CameraFrame
 
@@ -179,7 +178,7 @@ def with_response(
 def write_reference(
     folder: Path, frames: ReferenceFrames, student: Prediction, teacher_labels: NDArray[np.uint8] | None
 ) -> dict[str, str]:
-    """Write the arrays as plain ``.npy`` files and the names as ``ids.json``.
+    """Write the arrays as plain ``.npy`` files named by ``segkd_deploy.reference``, and the names as ``ids.json``.
 
     Args:
         folder: a new folder.
@@ -191,18 +190,18 @@ def write_reference(
         What -> file name, for the manifest.
     """
     folder.mkdir(parents=True)
-    arrays: dict[str, tuple[str, NDArray[np.generic]]] = {
-        "frames": ("frames.npy", frames.images),
-        "truth": ("truth.npy", frames.truth),
-        "student": ("student.npy", student.labels),
-        "margins": ("student_margin.npy", student.margin),
+    arrays: dict[str, NDArray[np.generic]] = {
+        "frames": frames.images,
+        "truth": frames.truth,
+        "student": student.labels,
+        "margins": student.margin,
+        "logits": as_recorded(student.logits),
     }
-    arrays["logits"] = ("student_logits.npy", as_recorded(student.logits))
     if student.contrast_response is not None:
-        arrays["response"] = ("student_response.npy", student.contrast_response)
+        arrays["response"] = student.contrast_response
     if teacher_labels is not None:
-        arrays["teacher"] = ("teacher.npy", teacher_labels)
-    for name, array in arrays.values():
-        np.save(folder / name, np.ascontiguousarray(array))
-    (folder / "ids.json").write_text(json.dumps(frames.ids, indent=2) + "\n", encoding="utf-8")
-    return {what: name for what, (name, _) in arrays.items()}
+        arrays["teacher"] = teacher_labels
+    for what, array in arrays.items():
+        np.save(folder / FILES[what], np.ascontiguousarray(array))
+    (folder / IDS).write_text(json.dumps(frames.ids, indent=2) + "\n", encoding="utf-8")
+    return {what: FILES[what] for what in arrays}

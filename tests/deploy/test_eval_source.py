@@ -9,9 +9,8 @@ import pytest
 from segkd.errors import SegkdError
 from segkd.evaluation import Inference
 from segkd.evaluation.sources import Request
-from segkd.metrics import scores
 from segkd_deploy.eval_source import open_graph
-from segkd_deploy.evaluate import evaluate_graph
+from segkd_deploy.parity.whole_set import WholeSet
 from segkd_deploy.runners import open_runner
 from tests.deploy.artifacts import NAMES, make_artifact
 from tests.deploy.blocks import Blocks
@@ -26,8 +25,7 @@ def test_scores_are_those_of_validate(segkd: Run, tmp_path: Path, blocks: str, b
     result = json.loads(done.out)
     dataset = Blocks(tmp_path)
     with open_runner(artifact / "model.fp32.onnx") as runner:
-        counts = evaluate_graph(runner, dataset, NAMES).counts
-    expected = scores(counts)
+        expected = WholeSet.score(runner, dataset, None, NAMES, lambda images: None).scores
     assert result["miou"] == expected.miou and result["aacc"] == expected.aacc < 1
     assert result["kind"] == "artifact" and result["variant"] == "fp32" and result["artifact"] == str(artifact)
     manifest = json.loads((artifact / "manifest.json").read_text())

@@ -19,7 +19,7 @@ import numpy as np
 from segkd import __version__
 from segkd.data import Dataset
 from segkd.errors import SegkdError
-from segkd_deploy.artifact import Artifact, Reference
+from segkd_deploy.artifact import Artifact
 from segkd_deploy.device import describe_device
 from segkd_deploy.evaluate import label_frames
 from segkd_deploy.evidence import SCHEMA, widened
@@ -31,6 +31,7 @@ from segkd_deploy.parity.pictures import write_pictures
 from segkd_deploy.parity.sessions import has_onnxruntime
 from segkd_deploy.parity.steps import PRECISIONS, Step, compare_step, frames_of, take_step
 from segkd_deploy.parity.whole_set import WholeSet, keep_whole_set
+from segkd_deploy.reference import Reference
 from segkd_deploy.runners import open_runner
 
 # A graph that loses less than this share of what its engine loses, in onnxruntime, is not to blame.
@@ -225,7 +226,7 @@ def _diagnose(
         labels=step.labels,
         source=reference.student,
         source_logits=reference.logits,
-        response=reference.response,
+        contrast_response=reference.contrast_response,
         wider=_wider(artifact, step, steps),
         healthy=limits_of(step.precision)["agreement"],
         threads=plan.threads,

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from segkd.metrics import Areas, BoundaryIoU, areas, bootstrap_deltas, bootstrap_intervals, boundary_band, scores
 from segkd_deploy.evaluate import confusion
+from segkd_deploy.reference import as_recorded, relative_l2
 
 # A pixel with another label this near (rows and columns) counts as boundary, all others as interior.
 BOUNDARY_WIDTH_PX = 2
@@ -163,18 +164,6 @@ def compare_logits(logits: NDArray[Any], source: NDArray[Any]) -> dict[str, Any]
         "cosine": _cosine(own, other),
         "cosine_min": min(_cosine(a, b) for a, b in zip(own, other, strict=True)),
     }
-
-
-def relative_l2(logits: NDArray[Any], source: NDArray[Any]) -> float:
-    """Norm of the difference over the norm of the source; nan where logits are not finite."""
-    difference = float(np.linalg.norm(np.subtract(logits, source, dtype=np.float64)))
-    return float(difference / max(float(np.linalg.norm(source.astype(np.float64))), np.finfo(np.float64).tiny))
-
-
-def as_recorded(logits: NDArray[Any]) -> NDArray[np.float16]:
-    """Logits as a reference keeps them: half precision, cut at its ends."""
-    end = float(np.finfo(np.float16).max)
-    return np.asarray(np.clip(logits, -end, end), np.float16)
 
 
 def _sum(parts: Areas) -> Areas:

@@ -12,9 +12,10 @@ from segkd.data import LabelSpace
 from segkd.data.base import Sample
 from segkd.evaluation.prediction_files import write_png
 from segkd.evaluation.worst_images import side_by_side
-from segkd_deploy.artifact import Artifact, Reference
+from segkd_deploy.artifact import Artifact
 from segkd_deploy.evaluate import resize_frame
 from segkd_deploy.graph_spec import GraphSpec
+from segkd_deploy.reference import Reference
 
 WORST = 3
 

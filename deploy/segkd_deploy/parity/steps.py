@@ -11,20 +11,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segkd.manifest import PRECISIONS as PRECISIONS
-from segkd_deploy.artifact import Artifact, Reference
+from segkd_deploy.artifact import Artifact
 from segkd_deploy.evaluate import label_frames
 from segkd_deploy.gates import check, limits_of
 from segkd_deploy.parity.compare import (
     BOUNDARY_WIDTH_PX,
     MARGIN_EPS,
     Frames,
-    as_recorded,
     compare_labels,
     compare_logits,
 )
-from segkd_deploy.parity.sessions import has_onnxruntime, open_bytes, run_frames
+from segkd_deploy.parity.sessions import has_onnxruntime, open_bytes
 from segkd_deploy.parity.whole_set import WholeSet
+from segkd_deploy.reference import Reference, as_recorded
 from segkd_deploy.runners import Runner
+from segkd_deploy.runners.onnxruntime import run_frames
 
 
 @dataclass

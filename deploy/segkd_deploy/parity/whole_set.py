@@ -11,9 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segkd.data import Dataset
+from segkd.data.base import Sample
+from segkd.errors import SegkdError
+from segkd.evaluation import evaluate_set
 from segkd.manifest import Evaluation
-from segkd.metrics import Areas, Scores, areas, bootstrap_deltas, scores
-from segkd_deploy.evaluate import confusion, evaluate_graph
+from segkd.metrics import Areas, MetricSuite, Scores, bootstrap_deltas
+from segkd_deploy.eval_source import GraphPredictor
 from segkd_deploy.parity.compare import RESAMPLES
 from segkd_deploy.runners import Runner
 
@@ -50,19 +53,36 @@ class WholeSet:
         class_names: Sequence[str],
         progress: Callable[[int], None],
     ) -> WholeSet:
-        """Score an open runner; see :func:`evaluate_graph`."""
+        """Score a graph on a whole data set.
+
+        Args:
+            runner: open.
+            dataset: with masks and the graph's classes.
+            name: how the data set was named.
+            class_names: the graph's classes.
+            progress: called with 1 after every image.
+
+        Raises:
+            SegkdError: if the data set has other classes or no masks, or a file cannot be read.
+        """
+        if dataset.has_masks and list(dataset.labels.names) != list(class_names):
+            data = ", ".join(dataset.labels.names)
+            raise SegkdError(f"the graph's classes are {', '.join(class_names)}; the data set has {data}")
+        suite = MetricSuite(class_names, dataset.labels.ignore)
         rows: list[Areas] = []
         sizes: list[tuple[int, ...]] = []
+
+        def keep(index: int, sample: Sample, labels: NDArray[np.uint8], image: Areas) -> None:
+            sizes.append(sample.mask.shape)
+            rows.append(image)
+            progress(1)
+
+        evaluate_set(GraphPredictor(runner, class_names), dataset, suite, on_prediction=keep)
+
         frame_px = (runner.spec.height_px, runner.spec.width_px)
-
-        def keep(labels: NDArray[np.uint8], truth: NDArray[np.uint8]) -> None:
-            sizes.append(truth.shape)
-            rows.append(areas(confusion(labels, truth, len(class_names)).counts))
-
-        found = scores(evaluate_graph(runner, dataset, class_names, progress, keep).counts)
         per_image = Areas(*(np.stack(part) for part in zip(*rows, strict=True)))
         stretched = sum(_is_stretched(size, frame_px) for size in sizes)
-        return cls(name, dataset.fingerprint(), per_image, found, stretched, frame_px)
+        return cls(name, dataset.fingerprint(), per_image, suite.scores(), stretched, frame_px)
 
     def to_dict(
         self, class_names: Sequence[str], before: WholeSet | None, run: Evaluation | None = None

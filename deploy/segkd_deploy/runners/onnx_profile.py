@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from segkd_deploy.graph_spec import GraphSpec
-from segkd_deploy.runners.onnxruntime import PROVIDERS, provider_options
+from segkd_deploy.runners.onnxruntime import PROVIDERS, provider_options, session_options
 
 
 def profile_nodes(
@@ -33,9 +33,7 @@ def profile_nodes(
         import onnxruntime as ort
     except ImportError:
         return None
-    levels, options = ort.GraphOptimizationLevel, ort.SessionOptions()
-    options.graph_optimization_level = levels.ORT_ENABLE_ALL if optimised else levels.ORT_DISABLE_ALL
-    options.intra_op_num_threads = threads
+    options = session_options(threads, as_written=not optimised)
     options.enable_profiling, options.log_severity_level = True, 4
     # Weights that a kernel has packed are missing from the profile's shapes.
     options.add_session_config_entry("session.disable_prepacking", "1")

@@ -16,6 +16,7 @@ from segkd.machine.cpus import usable_cores
 from segkd_deploy.graph_spec import GraphSpec
 from segkd_deploy.onnx_file.header import spec_of
 from segkd_deploy.runners.base import ProviderMissing, Runner
+from segkd_deploy.runners.batches import in_batches
 from segkd_deploy.runners.decoding import HostDecoding, choose_decoding
 from segkd_deploy.runners.host_decoder import HostDecoder
 
@@ -52,6 +53,23 @@ def require_provider(provider: str, threads: int | None = None) -> ModuleType:
     return ort
 
 
+def session_options(threads: int | None = None, *, as_written: bool = False) -> Any:
+    """The ``onnxruntime.SessionOptions`` of every session: sequential, one thread between operators, errors alone said.
+
+    Args:
+        threads: threads inside an operator; None for one per core that this process may use.
+        as_written: run the operators one by one, without fusing any.
+    """
+    ort = import_extra("onnxruntime", "ort")
+    levels, options = ort.GraphOptimizationLevel, ort.SessionOptions()
+    options.graph_optimization_level = levels.ORT_DISABLE_ALL if as_written else levels.ORT_ENABLE_ALL
+    options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
+    options.intra_op_num_threads = usable_cores() if threads is None else threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    return options
+
+
 def open_session(graph: Path, provider: str = "cpu", threads: int | None = None) -> Any:
     """Open an ``onnxruntime.InferenceSession`` whose first provider is really the one asked for.
 
@@ -71,12 +89,7 @@ def open_session(graph: Path, provider: str = "cpu", threads: int | None = None)
     wanted = PROVIDERS[provider]
     if not graph.is_file():
         raise SegkdError(f"{graph}: no such graph")
-    options = ort.SessionOptions()
-    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
-    options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
-    options.intra_op_num_threads = usable_cores() if threads is None else threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
+    options = session_options(threads)
     try:
         chosen = (wanted, provider_options(provider, options.intra_op_num_threads))
         session = ort.InferenceSession(str(graph), sess_options=options, providers=[chosen])
@@ -90,6 +103,18 @@ def open_session(graph: Path, provider: str = "cpu", threads: int | None = None)
             f"{', '.join(used) or 'nothing'}; check its driver and libraries"
         )
     return session
+
+
+def run_frames(session: Any, frames: NDArray[Any], batch: int) -> NDArray[Any]:
+    """The first output of a session with one input, for any number of frames.
+
+    Args:
+        session: an ``onnxruntime.InferenceSession``.
+        frames: frames as the graph takes them, (N, ...).
+        batch: frames per call.
+    """
+    name, output = session.get_inputs()[0].name, session.get_outputs()[0].name
+    return in_batches(frames, batch, lambda part: session.run([output], {name: part})[0])
 
 
 def provider_options(provider: str, threads: int) -> dict[str, str]:

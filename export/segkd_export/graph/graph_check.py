@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segkd.errors import GateFailed
-from segkd_deploy.runners.onnxruntime import open_session
+from segkd_deploy.gates import limits_of
+from segkd_deploy.reference import relative_l2
+from segkd_deploy.runners.onnxruntime import open_session, run_frames
 from segkd_export.reference import Prediction
 
-MIN_AGREEMENT = 0.9999
-MAX_RELATIVE_L2 = 1e-4
 # A pixel is a tie when its margin is below this share of the largest logit: float32 rounding alone can flip it.
 TIE_SHARE = 1e-4
 
@@ -60,10 +60,12 @@ def check_graph(
         BackendMissing: if onnxruntime is not installed.
     """
     check = compare_graph(labels_file, logits_file, images, source, batch)
-    if check.agreement < MIN_AGREEMENT or check.logits_relative_l2 > MAX_RELATIVE_L2:
+    limits = limits_of("fp32")
+    least, most = limits["agreement"], limits["relative_l2"]
+    if check.agreement < least or check.logits_relative_l2 > most:
         raise GateFailed(
             f"the exported graph is not the network: labels agree on {check.agreement:.6f} of the clear pixels "
-            f"(at least {MIN_AGREEMENT}), logits differ by {check.logits_relative_l2:.1e} (at most {MAX_RELATIVE_L2}); "
+            f"(at least {least}), logits differ by {check.logits_relative_l2:.1e} (at most {most}); "
             "nothing was written"
         )
     return check
@@ -85,15 +87,13 @@ def compare_graph(
             f"{logits_file.name}: logits are not finite on the reference frames; train the network again, or use a "
             "precision of a wider range"
         )
-    difference = np.linalg.norm((logits - source.logits).astype(np.float64))
-    scale = np.linalg.norm(source.logits.astype(np.float64))
     clear = source.margin.astype(np.float32) > TIE_SHARE * np.abs(source.logits).max()
     equal = labels == source.labels
     return GraphCheck(
         agreement=float(equal[clear].mean()) if clear.any() else 1.0,
         agreement_all=float(equal.mean()),
         ties=float(1 - clear.mean()),
-        logits_relative_l2=float(difference / max(scale, np.finfo(np.float64).tiny)),
+        logits_relative_l2=relative_l2(logits, source.logits),
         frames=len(images),
     )
 
@@ -109,11 +109,4 @@ def run_graph(path: Path, images: NDArray[np.uint8], batch: int) -> NDArray[Any]
     Returns:
         The output for the N frames.
     """
-    session = open_session(path)
-    name = session.get_inputs()[0].name
-    outputs = []
-    for start in range(0, len(images), batch):
-        chunk = images[start : start + batch]
-        filled = np.concatenate([chunk, np.repeat(chunk[-1:], batch - len(chunk), axis=0)])
-        outputs.append(session.run(None, {name: filled})[0][: len(chunk)])
-    return np.concatenate(outputs)
+    return run_frames(open_session(path), images, batch)

@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segkd.errors import import_extra
-from segkd.machine.cpus import usable_cores
 from segkd.metrics import ConfusionMatrix, scores
+from segkd_deploy.parity.sessions import open_bytes
 from segkd_export.graph.exporter_errors import foreign
 
 OUTPUTS = ("labels", "logits")
@@ -48,13 +47,8 @@ class Score:
 
 def open_model(model: Any) -> Any:
     """An onnxruntime session on the CPU for an ``onnx.ModelProto``."""
-    ort = import_extra("onnxruntime", "export")
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = usable_cores()
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
     with foreign("opening a graph in onnxruntime", "use another precision, or another version of onnxruntime"):
-        return ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        return open_bytes(model.SerializeToString())
 
 
 def batches_of(frames: Iterable[NDArray[np.uint8]], batch: int) -> Iterator[NDArray[np.uint8]]:

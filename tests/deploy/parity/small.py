@@ -14,9 +14,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from segkd.manifest import Manifest, hash_files, write_manifest
 from segkd_deploy.graph_spec import GraphSpec
-from segkd_deploy.parity.compare import as_recorded
-from segkd_deploy.parity.diagnosis.body_faults import GAIN, contrast_response
 from segkd_deploy.parity.diagnosis.frames import scale_contrast
+from segkd_deploy.reference import GAIN, as_recorded, contrast_response
 
 HEIGHT_PX, WIDTH_PX, FRAMES, CLASSES, WIDTH = 48, 64, 3, 4, 8
 MEAN, STD = (120.0, 110.0, 100.0), (60.0, 55.0, 50.0)

@@ -9,11 +9,11 @@ from segkd_deploy.gates.values import worst_class
 from segkd_deploy.parity.compare import (
     MARGIN_EPS,
     Frames,
-    as_recorded,
     compare_labels,
     compare_logits,
     count_flips,
 )
+from segkd_deploy.reference import as_recorded
 
 
 def test_flips_are_split_by_place_and_margin() -> None:

@@ -5,13 +5,18 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
+import onnx
 import pytest
 
 from segkd.data import Dataset, LabelSpace
+from segkd.errors import SegkdError
 from segkd.files import read_json, write_json
 from segkd_deploy.artifact import open_artifact
 from segkd_deploy.parity import Plan, validate_artifact
-from segkd_deploy.parity.whole_set import size_words
+from segkd_deploy.parity.whole_set import WholeSet, size_words
+from segkd_deploy.runners import Runner, open_runner
+from tests.deploy.artifacts import HEIGHT_PX, NAMES, WIDTH_PX, make_graph
+from tests.deploy.blocks import Blocks
 from tests.deploy.parity import small
 
 
@@ -37,6 +42,37 @@ class Frames(Dataset):
 
     def read_mask(self, index: int) -> np.ndarray:
         return self.truth[index]
+
+
+def score(runner: Runner, dataset: Dataset, names: list[str], progress=lambda images: None) -> WholeSet:
+    return WholeSet.score(runner, dataset, None, names, progress)
+
+
+@pytest.mark.parametrize("batch", [1, 2])
+def test_whole_set_at_its_own_size(tmp_path: Path, batch: int) -> None:
+    onnx.save(make_graph(batch=batch), tmp_path / "graph.onnx")
+    steps: list[int] = []
+    with open_runner(tmp_path / "graph.onnx") as runner:
+        whole = score(runner, Blocks(tmp_path), NAMES, steps.append)
+    # Every second pixel doubled: the frame at the graph's size mixes equal pixels, so all labels are right but for
+    # the row whose truth was moved by one class (without its ignored first column).
+    assert whole.per_image.labelled.sum() == 5 * (2 * HEIGHT_PX) * (2 * WIDTH_PX - 1)
+    assert (whole.per_image.labelled - whole.per_image.hits).sum() == 2 * WIDTH_PX - 1
+    assert sum(steps) == 5 and whole.stretched == 0
+    assert whole.scores.aacc == pytest.approx(1 - 1 / (5 * 2 * HEIGHT_PX))
+
+
+def test_refuses_other_classes_and_plain_frames(pristine: Path, tmp_path: Path) -> None:
+    dataset = Blocks(tmp_path)
+    with open_runner(pristine / "model.fp32.onnx") as runner:
+        with pytest.raises(SegkdError, match="classes are a, b; the data set has red, green, blue"):
+            score(runner, dataset, ["a", "b"])
+        dataset.labels = LabelSpace(("red",), ((0, 0, 0),))
+        with pytest.raises(SegkdError, match="the data set has red"):
+            score(runner, dataset, NAMES)
+        dataset.has_masks = False
+        with pytest.raises(SegkdError, match="no labels to evaluate against"):
+            score(runner, dataset, NAMES)
 
 
 def test_each_step_is_held_against_the_one_before(tmp_path: Path) -> None:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-from segkd_deploy.parity.compare import relative_l2
 from segkd_deploy.parity.diagnosis.case import SCREENING_FRAMES, Case, Finding, explains
 from segkd_deploy.parity.diagnosis.frames import scale_contrast
 from segkd_deploy.parity.diagnosis.tail_faults import shift_of
+from segkd_deploy.reference import GAIN, relative_l2
 
 # The contrast at which a reference records how much the source's logits change.
-GAIN = 0.5
 # A source whose logits hardly change at half the contrast cannot be told from one that normalises it away.
 MIN_RESPONSE = 0.05
 # A graph that changes by less than this share of what its source changes does not see the contrast.
@@ -61,7 +59,7 @@ def find_batch_statistics(case: Case, before: float) -> Finding | None:
     few = case.frames[:SCREENING_FRAMES]
     mean = case.manifest.normalisation.mean
     changed = relative_l2(case.run(scale_contrast(few, case.spec, mean, GAIN)), case.logits[: len(few)])
-    source = None if case.response is None else float(case.response[: len(few)].mean())
+    source = None if case.contrast_response is None else float(case.contrast_response[: len(few)].mean())
     blind = changed < BLIND_ALONE if source is None else source >= MIN_RESPONSE and changed < BLIND * source
     if not blind and (mixing is None or mixing < COMPANION):
         return None
@@ -117,8 +115,3 @@ def _never_aligns(case: Case) -> bool:
     """Whether the manifest describes all parts of the network and says that none of them aligns corners."""
     model = case.manifest.source.model
     return isinstance(model, dict) and "head" in model and model.get("align_corners") is False
-
-
-def contrast_response(logits: NDArray[np.floating], half: NDArray[np.floating]) -> NDArray[np.float32]:
-    """How much logits (N, K, h, w) change at half the contrast: relative L2 of each frame, float32 (N,)."""
-    return np.array([relative_l2(b, a) for a, b in zip(logits, half, strict=True)], np.float32)

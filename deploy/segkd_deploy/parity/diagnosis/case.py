@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 from segkd.manifest import Manifest
 from segkd_deploy.graph_spec import GraphSpec, LabelResize
 from segkd_deploy.onnx_file.edit import GraphBytes
-from segkd_deploy.parity.compare import agreement, relative_l2
+from segkd_deploy.parity.compare import agreement
 from segkd_deploy.parity.diagnosis.resampling import label_resize_of, resized_labels
-from segkd_deploy.parity.sessions import open_bytes, run_frames
+from segkd_deploy.parity.sessions import open_bytes
+from segkd_deploy.reference import relative_l2
+from segkd_deploy.runners.onnxruntime import run_frames
 
 # Frames on which hypotheses are tried; the one that is left is confirmed on all.
 SCREENING_FRAMES = 2
@@ -57,7 +59,7 @@ class Case:
         labels: uint8 (N, height, width), what the graph said.
         source: uint8 (N, height, width), what the source said.
         source_logits: float16 (N, K, h, w), the source's; None in old artifacts.
-        response: float32 (N,), how much the source's logits changed at half the contrast; None in old artifacts.
+        contrast_response: float32 (N,), how much they changed at half the contrast; None in old artifacts.
         wider: a logits twin of higher precision that holds its limits; None if there is none.
         healthy: share of pixels that agree in a graph without fault.
         threads: threads inside an operator.
@@ -71,7 +73,7 @@ class Case:
     labels: NDArray[np.uint8]
     source: NDArray[np.uint8]
     source_logits: NDArray[np.float16] | None
-    response: NDArray[np.float32] | None
+    contrast_response: NDArray[np.float32] | None
     wider: Path | None
     healthy: float
     threads: int | None = None

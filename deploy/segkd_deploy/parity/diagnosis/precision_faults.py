@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segkd_deploy.onnx_file.edit import GraphBytes, Quantised
-from segkd_deploy.parity.compare import relative_l2
 from segkd_deploy.parity.diagnosis.case import SCREENING_FRAMES, Case, Finding, explains
-from segkd_deploy.parity.sessions import open_bytes, run_frames
+from segkd_deploy.parity.sessions import open_bytes
+from segkd_deploy.reference import relative_l2
+from segkd_deploy.runners.onnxruntime import run_frames
 
 # More values than this outside a tensor's range are no outliers: percentiles leave out 1 in 10000.
 CLIPPED = 0.005
