@@ -35,7 +35,7 @@ COMMANDS: dict[str, str] = {
     "doctor": "segkd.commands.doctor:doctor",
 }
 
-# One line each, so that `segkd --help` imports no command; a test holds them against the commands' own help.
+# One line each, so that `segkd --help` imports no command; a test compares them with the commands' own help.
 SUMMARIES: dict[str, str] = {
     "quickstart": "Run the whole chain on built-in street scenes.",
     "train": "Train a network on labelled data alone.",

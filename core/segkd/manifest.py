@@ -147,7 +147,7 @@ class Variant(Section):
 
     file: RelativePath
     logits_file: RelativePath | None = None
-    """The twin that gives low-resolution logits, for diagnosis."""
+    """The logits graph: it gives logits at low resolution, for diagnosis."""
     precision: str
     opset: int
     sha256: Sha256

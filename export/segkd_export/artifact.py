@@ -134,6 +134,7 @@ def _manifest(
     origin, camera = sources.origin, sources.camera
     files = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
     batch, batch_range = (request.batch, None) if isinstance(request.batch, int) else (None, request.batch)
+
     return Manifest(
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         segkd_version=segkd.__version__,

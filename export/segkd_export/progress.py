@@ -11,7 +11,7 @@ Item = TypeVar("Item")
 EVERY_S = 10.0
 
 
-def told(
+def with_progress(
     items: Iterable[Item],
     total: int,
     what: str,

@@ -156,7 +156,7 @@ def predict(
 def with_response(
     student: Prediction, segmenter: Network, images: NDArray[np.uint8], device: torch.device, camera: CameraFrame
 ) -> Prediction:
-    """The same prediction with how much its logits change at half the contrast.
+    """Add to a prediction how much its logits change at half the contrast.
 
     A graph that was exported with batch statistics does not see the contrast; this number tells it from a network
     that does not see it either.

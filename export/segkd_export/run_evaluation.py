@@ -1,4 +1,4 @@
-"""The run's own evaluation, which an artifact brings along so that it can be held against what the graphs reach."""
+"""The run's own evaluation, which an artifact brings along so that what the graphs reach can be compared with it."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ def write_variants(
     say: Callable[[str], None],
     opset: int = OPSET,
 ) -> tuple[dict[str, Written], Quantised | None]:
-    """Write every variant that was asked for; the float32 graph is held against torch in any case.
+    """Write every variant that was asked for; the float32 graph is compared with torch in any case.
 
     Args:
         folder: where to.
@@ -72,23 +72,29 @@ def write_variants(
     model = _float32(sources, batch, opset)
     calls = call_size(batch)
     images = sources.frames.images
+
     say("comparing onnxruntime with torch")
-    graph, twin = _write(folder, "fp32", model)
-    found: dict[str, tuple[Any, GraphCheck]] = {"fp32": (model, check_graph(graph, twin, images, student, calls))}
+    graph, logits_graph = _write(folder, "fp32", model)
+    found: dict[str, tuple[Any, GraphCheck]] = {
+        "fp32": (model, check_graph(graph, logits_graph, images, student, calls))
+    }
     quantised, float_layers = None, list[str]()
     if "fp32" not in sources.precisions:
         graph.unlink()
-        twin.unlink()
+        logits_graph.unlink()
         found = {}
+
     if "fp16" in sources.precisions:
         half, float_layers = _half(model, images, calls, say)
         found["fp16"] = (half, compare_graph(*_write(folder, "fp16", half), images, student, calls))
+
     if sources.calibration is not None:
         classes = sources.origin.label_space.num_classes
         quantised = make_int8(model, sources.calibration, int8, batch=calls, num_classes=classes, say=say)
         for form, graph_of_form in quantised.models.items():
             files = _write(folder, form, graph_of_form)
             found[form] = (graph_of_form, compare_graph(*files, images, student, calls))
+
     return {
         name: Written(
             _variant(folder, name, opset, quantised, float_layers), len(cut_to(graph, OUTPUTS[0]).graph.node), check
@@ -111,7 +117,7 @@ def _float32(sources: Sources, batch: int | tuple[int, int], opset: int) -> Any:
 
 
 def _write(folder: Path, name: str, model: Any) -> tuple[Path, Path]:
-    """Write the complete graph and its logits twin."""
+    """Write the complete graph and its logits graph."""
     files = folder / f"model.{name}.onnx", folder / f"model.{name}.logits.onnx"
     for file, output in zip(files, OUTPUTS, strict=True):
         write_atomic(file, cut_to(model, output).SerializeToString(deterministic=True))

@@ -55,7 +55,7 @@ class LabelSpace:
         return len(self.names)
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain lists, for JSON."""
+        """Plain lists, for JSON."""
         return {"names": list(self.names), "palette": [list(c) for c in self.palette], "ignore": self.ignore}
 
     @classmethod
@@ -240,7 +240,7 @@ def parse_spec(spec: str) -> tuple[str, Path, dict[str, str]]:
 
 
 def absolute_spec(spec: str) -> str:
-    """The same specification for any working folder; what follows the path is normalised too."""
+    """A specification that holds in any working folder; what follows the path is normalised too."""
     name, path, options = parse_spec(spec)
     frames = options.get("frames", "")
     if frames.startswith("@") and Path(frames[1:]).is_file():

@@ -63,9 +63,10 @@ class DatasetStats:
         return self.class_pixels / total if total else np.full(len(self.names), np.nan)
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain values, for JSON."""
+        """Plain values, for JSON."""
         shares = self.class_shares()
         heights, widths = ([size[axis] for size in self.sizes.elements()] for axis in (0, 1))
+
         return {
             "images": self.images,
             "read": self.read,

@@ -118,16 +118,20 @@ def _of_resources(error: BaseException) -> Ending | None:
             "--workers (or `docker run --shm-size=2g`), then continue with --resume",
             3,
         )
+
     if any(part in words for part in _SHARED_MEMORY_WORDS):
         return Ending(
             f"shared memory is used up ({_first_line(error)}): use fewer --workers (0 needs none), or give the "
             "container more with `docker run --shm-size=2g`",
             2,
         )
+
     if any(part in words for part in _OPEN_FILES_WORDS):
         return Ending(f"too many files are open ({_first_line(error)}): {_DISK_ADVICE[errno.EMFILE]}", 2)
     if isinstance(error, OSError) and error.errno is not None and error.errno != errno.ENOMEM:
         return Ending(_of_files(error), 2)
+
+    # Memory last: its words occur in other errors, too.
     if isinstance(error, MemoryError) or any(part in words for part in _MEMORY_WORDS):
         return Ending(
             f"memory is used up ({_first_line(error)}): a smaller --batch or --imgsz, fewer --workers, or end "

@@ -15,6 +15,8 @@ def format_result(result: Mapping[str, Any]) -> str:
     if "predictions" in result:
         where = f"predictions of {result['images']} images of {result['data']} in {result['predictions']}"
         return f"{where}; no score: these images have no public labels"
+
+    # One column per measure.
     columns: dict[str, Mapping[str, float | None]] = {"IoU": result["per_class"], "Acc": result["per_class_acc"]}
     for band in result.get("trimap", {}).get("curve", []):
         columns[f"tri{band['width_px']}"] = band["per_class"]
@@ -22,6 +24,8 @@ def format_result(result: Mapping[str, Any]) -> str:
         columns["bIoU"] = result["boundary_iou"]["per_class"]
     if "boundary_f" in result:
         columns["bF"] = result["boundary_f"]["per_class"]
+
+    # One line per class, then the means.
     width = max(len(name) for name in [*result["classes"], "class"])
     lines = [" ".join([f"{'class':<{width}}", *(f"{title:>6}" for title in columns)])]
     for name in result["classes"]:
@@ -51,13 +55,16 @@ def _details(result: Mapping[str, Any]) -> list[str]:
         void = "" if result["trimap"]["void_borders"] else ", without borders of ignored pixels"
         pairs = "  ".join(f"{band['width_px']} px {points(band['miou']).strip()}" for band in curve)
         lines.append(f"trimap mIoU  {pairs}{void}")
+
     if "boundary_iou" in result:
         part = result["boundary_iou"]
         widths = "-".join(str(px) for px in sorted({part["widths_px"][0], part["widths_px"][-1]}))
         lines.append(f"boundary IoU {points(part['mean'])}  (ratio {part['ratio']:g}, {widths} px)")
+
     if "boundary_f" in result:
         part = result["boundary_f"]
         lines.append(f"boundary F   {points(part['mean'])}  (theta {part['theta_px']:g} px)")
+
     if "bootstrap" in result:
         part = result["bootstrap"]
         ends = "  ".join(
@@ -65,6 +72,7 @@ def _details(result: Mapping[str, Any]) -> list[str]:
             for title, key in (("mIoU", "miou"), ("mAcc", "macc"), ("aAcc", "aacc"))
         )
         lines.append(f"95 % intervals over images ({part['resamples']} draws, seed {part['seed']}): {ends}")
+
     return lines
 
 

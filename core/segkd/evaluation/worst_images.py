@@ -70,6 +70,7 @@ class WorstImages:
         for rank, kept in enumerate(sorted(self._kept, key=lambda kept: kept[:2], reverse=True), 1):
             name = f"{rank:03d}_{kept.sample.id.replace('/', '_')}.png"
             write_png(folder / name, side_by_side(kept.sample, kept.prediction, self._labels))
+
             scored = kept.sample.mask != self._labels.ignore
             wrong = int(np.count_nonzero(scored & (kept.prediction != kept.sample.mask)))
             per_class = dict(zip(self._labels.names, kept.own.iou, strict=True))
@@ -85,6 +86,7 @@ class WorstImages:
                     "per_class": {key: value for key, value in per_class.items() if value == value},
                 }
             )
+
         write_json(folder / "worst.json", rows)
         return [finite(row) for row in rows]
 

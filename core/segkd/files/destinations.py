@@ -65,6 +65,7 @@ def _try(folder: Path, named: Path, option: str) -> None:
         raise SegkdError(
             f"{one_line(named)}: {one_line(place)} is a file and no folder; name another place with {option}"
         )
+
     descriptor, name = tempfile.mkstemp(prefix=".segkd-", suffix=".tmp", dir=place)
     try:
         with os.fdopen(descriptor, "wb") as file:

@@ -105,16 +105,21 @@ def _count(predicted: NDArray[np.uint8], truth: NDArray[np.uint8]) -> NDArray[np
     window = (slice(top, top + height), slice(left, left + width))
     num_predicted, predicted_ids = cv2.connectedComponents(predicted[window], connectivity=8)
     num_true, true_ids = cv2.connectedComponents(truth[window], connectivity=8)
+
+    # How many pixels each true component shares with each predicted one.
     both = (predicted[window] & truth[window]) != 0
     pairs, overlaps = np.unique(
         true_ids[both].astype(np.int64) * num_predicted + predicted_ids[both], return_counts=True
     )
     owners, partners = pairs // num_predicted, pairs % num_predicted
+
+    # Per true component: pieces, all of its overlap, the largest overlap.
     pieces = np.bincount(owners, minlength=num_true)
     whole = np.bincount(owners, weights=overlaps, minlength=num_true)
     largest = np.zeros(num_true)
     np.maximum.at(largest, owners, overlaps)
     touched = pieces > 0
+
     sums = np.zeros(6)
     sums[_TRUE], sums[_PREDICTED] = num_true - 1, num_predicted - 1
     sums[_TOUCHED], sums[_FRAGMENTED] = touched.sum(), (pieces > 1).sum()

@@ -35,6 +35,7 @@ def check_names(recipe: Recipe, places: Places | str) -> bool:
         SegkdError: ``file:line: key: ...`` for an unknown name or a malformed data specification.
     """
     places = Places(places, {}) if isinstance(places, str) else places
+
     for key in ("train", "val", "unlabelled"):
         spec = getattr(recipe.data, key)
         if spec is not None:
@@ -43,6 +44,8 @@ def check_names(recipe: Recipe, places: Places | str) -> bool:
         published_numbers(recipe)
     except SegkdError as error:
         raise SegkdError(f"{places.of(('experiment',))}: {error}") from error
+
+    # What needs the tables of distill.
     if importlib.util.find_spec("torch") is None:
         return False
     models = _table(*MODELS_TABLE)
@@ -50,11 +53,13 @@ def check_names(recipe: Recipe, places: Places | str) -> bool:
     if student is not None and student not in models and not student.startswith(FOREIGN_MODELS):
         place = places.of(("student", "model"))
         raise SegkdError(f"{place}: student.model: {unknown_name('model', student, models)}")
+
     teacher = recipe.teacher.model
     foreign = teacher is not None and teacher.startswith(FOREIGN_MODELS)
     if teacher is not None and not foreign and teacher not in models and not Path(teacher).expanduser().exists():
         place, problem = places.of(("teacher", "model")), unknown_name("model", teacher, models)
         raise SegkdError(f"{place}: teacher.model: {problem} (and there is no run folder {teacher})")
+
     module, function = PARTS_CHECK
     getattr(importlib.import_module(module), function)(recipe, places)
     return True

@@ -81,6 +81,8 @@ def apply_overrides(mapping: Mapping[str, Any], overrides: Iterable[str], places
             value = parse_scalar(text)
         except yaml.YAMLError as error:
             raise SegkdError(f"{place}: {text!r} is not valid YAML; put it in quotes") from error
+
+        # Walk to the section that holds the key, then write it.
         parent: Any = values
         path: KeyPath = ()
         for part in parts[:-1]:
@@ -89,11 +91,13 @@ def apply_overrides(mapping: Mapping[str, Any], overrides: Iterable[str], places
             if isinstance(parent, dict):
                 parent[step] = {} if parent.get(part) is None else parent[step]
             parent = parent[step]
+
         step = _step(parent, parts[-1], path, place)
         parent[step] = value
         places.overwrite((*path, step), place)
         if value is None:
             places.nulls.add((*path, step))
+
     return values
 
 

@@ -72,7 +72,7 @@ class Experiment:
         return {name: score.miou for name, score in named.items() if score is not None}
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain values, for JSON; all scores are percentages."""
+        """Plain values, for JSON; all scores are percentages."""
         scores = {"teacher": self.teacher_score, "student": self.student_score}
         return {
             "experiment": self.name,

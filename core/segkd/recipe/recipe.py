@@ -302,7 +302,7 @@ def load_recipe(path_or_name: str | Path, overrides: Iterable[str] = ()) -> Reci
 
 
 def read_recipe(path_or_name: str | Path | None, overrides: Iterable[str] = ()) -> tuple[Recipe, Places]:
-    """As :func:`load_recipe`, with where each key was written; ``None`` is an empty recipe, on the command line.
+    """Read a recipe with where each key was written; ``None`` is an empty recipe, on the command line.
 
     Raises:
         SegkdError: as :func:`load_recipe`.

@@ -55,7 +55,7 @@ class Panel:
 
 @dataclass(frozen=True)
 class PictureRow:
-    """The same frame as different eyes see it."""
+    """One frame as different eyes see it."""
 
     name: str
     panels: list[Panel]

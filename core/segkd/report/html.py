@@ -112,6 +112,8 @@ def _pictures(pictures: Pictures | None) -> dict[str, Any] | None:
         }
         for row in pictures.rows
     ]
+
+    # The legend names what the label maps hold.
     maps = [panel.pixels for row in pictures.rows for panel in row.panels if panel.pixels.ndim == 2]
     present = classes_present(maps, len(pictures.names))
     legend = [(pictures.names[index], _css(pictures.palette[index])) for index in present]

@@ -45,12 +45,14 @@ def read_run_files(folder: Path, name: str | None = None) -> RunContent:
         raise SegkdError(
             f"{folder} is no run folder: it has no {RunFiles.RECORD}, {RunFiles.METRICS} or {RunFiles.CARD}"
         )
+
     record = (
         read_checked(folder / RunFiles.RECORD, RunRecord, "train the run again")
         if (folder / RunFiles.RECORD).is_file()
         else {}
     )
     metrics = read_metrics(folder / RunFiles.METRICS) if (folder / RunFiles.METRICS).is_file() else []
+
     labels = None
     if (folder / RunFiles.CARD).is_file():
         try:

@@ -51,21 +51,27 @@ def histogram(values: list[float], markers: dict[str, float], x_label: str) -> s
     finite = sorted(value for value in values if math.isfinite(value))
     if len(finite) < 2:
         return ""
+
+    # The axis ends a little beyond the median and the markers; what is longer is counted in the label.
     low, top = finite[0], max([*markers.values(), finite[len(finite) // 2]])
     high = min(finite[-1], top + 0.35 * (top - low)) if top > low else finite[-1]
     if high <= low:
         high = low + max(abs(low) * 0.01, 1e-9)
     beyond = sum(value > high for value in finite)
+
     counts = [0] * _BINS
     for value in finite:
         if value <= high:
             counts[min(int((value - low) / (high - low) * _BINS), _BINS - 1)] += 1
+
     y_ticks = _ticks(0, 1.2 * max(counts))
     frame = _Frame(low, high, 0, y_ticks[-1])
     label = x_label + (
         f" ({beyond} of {len(finite)} beyond {_number(high)}, up to {_number(finite[-1])})" if beyond else ""
     )
     parts = [_grid(frame, _ticks(low, high), y_ticks, label, "calls")]
+
+    # Bars, then markers over them.
     step = (high - low) / _BINS
     for index, count in enumerate(counts):
         x, y = frame.x(low + index * step), frame.y(count)
@@ -76,6 +82,7 @@ def histogram(values: list[float], markers: dict[str, float], x_label: str) -> s
                 f'height="{frame.y(0) - y:.1f}"><title>{count} calls from {_number(low + index * step)} to '
                 f"{_number(low + (index + 1) * step)}</title></rect>"
             )
+
     for row, (name, value) in enumerate(markers.items()):
         if low <= value <= high:
             x = frame.x(value)
@@ -84,6 +91,7 @@ def histogram(values: list[float], markers: dict[str, float], x_label: str) -> s
                 f'<text class="marker-name" x="{x + 4:.1f}" y="{_TOP + 12 + 14 * row}">{escape(name)} '
                 f"{_number(value)}</text>"
             )
+
     return _svg("".join(parts), x_label)
 
 

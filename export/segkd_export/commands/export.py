@@ -11,6 +11,7 @@ import click
 
 from segkd.errors import SegkdError, import_extra
 from segkd.options import IMGSZ, OUT_FOLDER, json_option, print_json
+from segkd.table import format_table
 from segkd_distill.commands.options import device_option
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ class BatchType(click.ParamType):  # type: ignore[type-arg]  # older click canno
 @click.option("--reference", type=click.IntRange(min=1), default=8, show_default=True, help="Reference frames.")
 @device_option
 @click.option("--overwrite", is_flag=True, help="Replace an artifact that is already there.")
-@click.option("--lint", "with_lint", is_flag=True, help="Hold the graphs against --chip, as `segkd lint` does.")
+@click.option("--lint", "with_lint", is_flag=True, help="Check the graphs for --chip, as `segkd lint` does.")
 @click.option("--chip", help="Chip for --lint: orin, orin-nano, thor, rtx40, ...")
 @json_option
 def export(
@@ -205,10 +206,11 @@ def _as_dict(result: ExportResult) -> dict[str, Any]:
 
 
 def _print_table(result: ExportResult, *, with_ranking: bool) -> None:
-    click.echo(f"{'variant':<9}{'file':<26}{'MB':>8}{'nodes':>8}{'agreement':>11}")
-    for name, part in result.written.items():
-        megabytes = part.variant.bytes / 1e6
-        click.echo(f"{name:<9}{part.variant.file:<26}{megabytes:>8.2f}{part.nodes:>8}{part.check.agreement:>11.6f}")
+    rows = [
+        (name, part.variant.file, f"{part.variant.bytes / 1e6:.2f}", str(part.nodes), f"{part.check.agreement:.6f}")
+        for name, part in result.written.items()
+    ]
+    click.echo(format_table(("variant", "file", "MB", "nodes", "agreement"), rows))
     if "fp16" in result.written and (kept := result.written["fp16"].variant.float_layers):
         click.echo(f"fp16: {len(kept)} operators in float32, beyond the range of halves: {', '.join(kept)}")
     if result.quantised is not None:
@@ -224,7 +226,13 @@ def _print_int8(quantised: Quantised, *, with_ranking: bool) -> None:
     lost = "" if drop is None else f", mIoU {-drop:+.2f} points"
     click.echo(f"int8: with {len(quantised.float_layers)} layers in float {found.reached['agreement']:.4f}{lost}")
     if quantised.ranking is not None and with_ranking:
-        click.echo(f"{'layer, quantised alone':<52}{'logits L2':>11}{'agreement':>11}")
-        for row in quantised.ranking:
-            kept = " float" if row.layer in quantised.float_layers else ""
-            click.echo(f"{row.layer:<52}{row.logits_relative_l2:>11.5f}{row.agreement:>11.6f}{kept}")
+        rows = [
+            (
+                row.layer,
+                f"{row.logits_relative_l2:.5f}",
+                f"{row.agreement:.6f}",
+                "float" if row.layer in quantised.float_layers else "",
+            )
+            for row in quantised.ranking
+        ]
+        click.echo(format_table(("layer, quantised alone", "logits L2", "agreement", ""), rows))

@@ -88,7 +88,7 @@ class CameraFrame(nn.Module):
 
     @property
     def color(self) -> Literal["RGB", "BGR", "NV12"]:
-        """As the manifest says it."""
+        """What the manifest says of it."""
         return _COLORS[self.options.color]
 
     @property

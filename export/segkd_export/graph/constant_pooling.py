@@ -54,6 +54,8 @@ def fix_adaptive_pools(network: nn.Module, graph: nn.Module, example: Tensor) ->
     """
     pools = {name: module for name, module in network.named_modules() if isinstance(module, AdaptiveAvgPool)}
     sizes: dict[str, set[tuple[int, int]]] = {name: set() for name in pools}
+
+    # One run of the graph tells the size that each pool meets.
     handles = [
         pool.register_forward_pre_hook(
             lambda _, inputs, seen=sizes[name]: seen.add((inputs[0].shape[-2], inputs[0].shape[-1]))
@@ -66,6 +68,7 @@ def fix_adaptive_pools(network: nn.Module, graph: nn.Module, example: Tensor) ->
     finally:
         for handle in handles:
             handle.remove()
+
     replaced = 0
     for name, pool in pools.items():
         if len(sizes[name]) > 1:

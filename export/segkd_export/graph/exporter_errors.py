@@ -51,13 +51,16 @@ def explain(error: Exception, trace: Callable[[], Any]) -> SegkdError:
     for part in chain:
         if isinstance(part, SegkdError):
             return part
+
     place = users_line(error) or next(filter(None, map(_quoted_place, chain)), None)
+
     operators = [found[1] for part in chain if (found := _OPERATOR.search(str(part)))]
     if operators and any("Dispatch" in type(part).__name__ for part in chain):
         place = _line_of(operators[-1], trace) or place
         return SegkdError(
             f"{_at(place)}ONNX has no operator for {operators[-1]}; write this layer of the network by other operations"
         )
+
     root = chain[-1]
     if any(type(part).__name__ in _DATA_DEPENDENT for part in chain):
         return SegkdError(

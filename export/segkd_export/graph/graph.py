@@ -20,7 +20,7 @@ OUTPUTS = ("labels", "logits")
 class DeployGraph(nn.Module):
     """Colours, size, normalisation, network, bilinear upsampling and argmax in one module.
 
-    Export writes it once and cuts it in two: the complete graph that gives labels, and the twin that gives logits.
+    Export writes it once and cuts it in two: the complete graph that gives labels, and the logits graph.
 
     Args:
         segmenter: a network in eval mode; it normalises by itself and owns the upsampling's ``align_corners``.

@@ -45,11 +45,11 @@ class GraphCheck:
 def check_graph(
     labels_file: Path, logits_file: Path, images: NDArray[np.uint8], source: Prediction, batch: int
 ) -> GraphCheck:
-    """Run a float32 graph and its logits twin on the CPU and hold them against torch.
+    """Run a float32 graph and its logits graph on the CPU and compare them with torch.
 
     Args:
         labels_file: the complete graph.
-        logits_file: its twin.
+        logits_file: its logits graph.
         images: frames as the graph takes them, uint8 (N, ...).
         source: the torch network on the same frames.
         batch: the graphs' batch.
@@ -85,7 +85,7 @@ def compare_graph(
     if not (np.isfinite(logits).all() and np.isfinite(source.logits).all()):
         raise GateFailed(
             f"{logits_file.name}: logits are not finite on the reference frames; train the network again, or use a "
-            "precision of a wider range"
+            "higher precision"
         )
     clear = source.margin.astype(np.float32) > TIE_SHARE * np.abs(source.logits).max()
     equal = labels == source.labels

@@ -40,11 +40,13 @@ def to_opset_17(model: Any) -> Any:
     onnx = import_extra("onnx", "export")
     result = onnx.ModelProto()
     result.CopyFrom(model)
+
     shapes = _shapes(onnx, model)
     constants = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
     for node in model.graph.node:
         if node.op_type == "Constant" and node.attribute[0].name == "value":
             constants[node.output[0]] = onnx.numpy_helper.to_array(node.attribute[0].t)
+
     for node in result.graph.node:
         _convert(onnx, result, node, constants, shapes)
         if not onnx.defs.has(node.op_type, OLDEST, node.domain):
@@ -53,6 +55,7 @@ def to_opset_17(model: Any) -> Any:
         if entry.domain in ("", "ai.onnx"):
             entry.version = OLDEST
     _drop_unused(result)
+
     try:
         onnx.checker.check_model(result, full_check=True)
     except Exception as error:  # onnx raises its own and protobuf's errors

@@ -56,6 +56,7 @@ def to_onnx(
     """
     onnx = import_extra("onnx", "export")
     import_extra("onnxscript", "export")
+
     dynamic = None if batch_range is None else ({0: _batch(batch_range)},)
     with _quiet(), torch.no_grad():
         try:
@@ -76,10 +77,13 @@ def to_onnx(
             raise explain(error, lambda: traced(graph, frames)) from error
     if program is None:
         raise RuntimeError("torch.onnx.export returned no program")
+
+    # What would differ from one export to the next goes.
     model = program.model_proto
     strip_provenance(model)
     model.graph.name = "segkd"
     onnx.helper.set_model_props(model, dict(sorted(metadata.items())))
+
     if (size := sum(len(tensor.raw_data) for tensor in model.graph.initializer)) > MAX_FILE_BYTES:
         raise too_large(size)
     with foreign("checking the graph that torch wrote", "simplify the network, or use another version of torch"):

@@ -139,7 +139,7 @@ class LintGraph:
         return any(self.type_of(name) == "FLOAT16" for name in self.constants)
 
     def _inferred(self, model: Any) -> Any:
-        """The model with inferred shapes; without them where inference fails, as it does for unknown operators."""
+        """The model with inferred shapes; without them where inference fails: for unknown operators."""
         try:
             return self.onnx.shape_inference.infer_shapes(model, data_prop=True)
         except Exception:  # onnx raises its own and protobuf's errors, for models of 2 GB as well

@@ -62,7 +62,7 @@ class LintReport:
 
 
 def lint_file(path: Path, chip: str, line: str | None = None, *, dla: bool = False) -> list[LintReport]:
-    """Hold a graph against a chip.
+    """Check a graph for a chip.
 
     Args:
         path: an ONNX file.
@@ -89,7 +89,7 @@ def lint_file(path: Path, chip: str, line: str | None = None, *, dla: bool = Fal
 def lint_artifact(
     folder: Path, chip: str, line: str | None = None, *, variants: Sequence[str] = (), dla: bool = False
 ) -> list[LintReport]:
-    """Hold the graphs of an artifact against a chip.
+    """Check the graphs of an artifact for a chip.
 
     Args:
         folder: the artifact folder.
@@ -109,7 +109,7 @@ def lint_artifact(
 
 
 def lint_model(model: Any, chip: Chip, line: Line, *, dla: bool = False, file: str = "model") -> LintReport:
-    """Hold an ``onnx.ModelProto`` against a chip and a line of TensorRT versions.
+    """Check an ``onnx.ModelProto`` for a chip and a line of TensorRT versions.
 
     Args:
         model: the model.

@@ -29,12 +29,16 @@ def quantisation(graph: LintGraph, line: Line) -> Iterator[Finding]:
         data, scale, zero = (graph.input_of(node, index) for index in range(3))
         stored = graph.type_of(zero) if zero else graph.type_of(data)
         advice = "quantise symmetrically to int8: ActivationSymmetric, WeightSymmetric, QInt8"
+
+        # Types.
         if "UINT8" in (stored, graph.type_of(data)):
             yield found("error", "qdq-type", node, "unsigned 8-bit quantisation", advice)
         elif node.op_type == "DequantizeLinear" and graph.type_of(data) == "INT32":
             yield found("error", "qdq-bias", node, "an int32 bias", "leave biases in float: QuantizeBias False")
         elif (values := graph.values(zero)) is not None and values.any():
             yield found("error", "qdq-zero-point", node, "zero point is not zero", advice)
+
+        # Scales.
         values = graph.values(scale)
         if scale not in graph.constants:
             yield found("error", "qdq-scale", node, "scale is not a constant", "store scales as initializers")

@@ -87,12 +87,15 @@ def gather_calibration(
     chosen = spec or recipe.export.calibration or recipe.data.train
     if chosen is None:
         raise SegkdError("int8 is calibrated on training images, and the run names none; --calibration NAME:PATH does")
+
     dataset = _open(chosen)
     pools = [dataset]
     if spec is None and recipe.export.calibration is None and recipe.data.unlabelled is not None:
         pools.append(_open(recipe.data.unlabelled))
     if len(dataset) < 2:
         raise SegkdError(f"calibration data {chosen!r} has {len(dataset)} image; int8 needs one more to be judged by")
+
+    # Held-out frames of every set, then calibration frames of the rest.
     apart = [(dataset, index) for index in _apart(dataset, HELD_OUT)]
     labelled = len(apart)
     for part in pools[1:]:
@@ -101,10 +104,12 @@ def gather_calibration(
     pool = [(part, index) for part in pools for index in range(len(part)) if (id(part), index) not in taken]
     frames = [pool[position] for position in pick_indices(len(pool), count)]
     refuse_overlap(pools, [*frames, *apart], validation)
+
     truth = None
     if dataset.has_masks and dataset.labels.names == labels.names:
         truth = [truth_for(dataset.read_mask(index), camera) for _, index in apart[:labelled]]
         truth += [np.full_like(truth[0], IGNORE)] * (len(apart) - labelled)
+
     geometry = camera.geometry()
     return CalibrationData(
         name=parse_spec(chosen)[0],

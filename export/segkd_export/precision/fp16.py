@@ -100,6 +100,8 @@ def _drop_roundings(onnx: Any, body: Any) -> None:
     nodes = list({tuple(node.output): node for node in graph.node}.values())
     makers = {name: node for node in nodes for name in node.output}
     outputs = {info.name for info in graph.output}
+
+    # A pair of casts gives the value before it; an output of the graph keeps its name.
     new_names: dict[str, str] = {}
     for node in nodes:
         inner = makers.get(node.input[0]) if _casts_to(node, onnx.TensorProto.FLOAT) else None
@@ -110,10 +112,12 @@ def _drop_roundings(onnx: Any, body: Any) -> None:
             new_names[result] = source
         elif source in makers and source not in outputs:
             new_names[source] = new_names[result] = result
+
     for node in nodes:
         node.input[:] = [new_names.get(name, name) for name in node.input]
         node.output[:] = [new_names.get(name, name) if not _is_gone(node, new_names) else name for name in node.output]
     nodes = [node for node in nodes if not _is_gone(node, new_names)]
+
     graph.ClearField("node")
     graph.node.extend(_needed(nodes, outputs))
     graph.ClearField("value_info")

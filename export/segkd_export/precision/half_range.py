@@ -159,7 +159,7 @@ class _Watch:
         return self._add(kind, [source], output, axes=axes)
 
     def _reduce_like(self, node: Any, kind: str, output: str) -> str:
-        """The same axes as a node's, in the form that it has them in; ReduceSum had its own form before opset 18."""
+        """The axes of a node, in the form that it has them in; ReduceSum had its own form before opset 18."""
         if self._opset >= 18 or len(node.input) < 2:
             made = self._onnx.NodeProto()
             made.CopyFrom(node)

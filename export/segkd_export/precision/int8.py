@@ -80,9 +80,11 @@ def find_layers(model: Any) -> list[Layer]:
     body = split_regions(model).body
     weights = {tensor.name for tensor in model.graph.initializer}
     makers = {name: node for node in body for name in node.output}
+
     layers: list[Layer] = []
     quantised: set[str] = set()
     sums, before = 0, "the input"
+
     for node in body:
         values = [name for name in node.input if name and name not in weights]
         if node.op_type == "Conv" and node.input[1] in weights:
@@ -94,6 +96,7 @@ def find_layers(model: Any) -> list[Layer]:
         else:
             continue
         quantised.update(node.output)
+
     if not layers:
         raise SegkdError("int8 is for convolutions, and this network has none; use --precision fp16")
     return layers

@@ -14,7 +14,7 @@ from segkd_export.precision.calibration_data import CalibrationData, FrameHash
 from segkd_export.precision.int8 import FORMS, Layer, find_layers, prepare, quantise, tensors_of
 from segkd_export.precision.probe import Probe, Score, batches_of
 from segkd_export.precision.sensitivity import LayerSensitivity, rank_layers
-from segkd_export.progress import told
+from segkd_export.progress import with_progress
 
 # Held-out frames that rank the layers; all of them judge the result.
 RANKING_FRAMES = 4
@@ -93,11 +93,15 @@ def make_int8(
         raise SegkdError(
             "--max-drop needs calibration data with masks of the run's classes; name it with --calibration"
         )
+
+    # Ranges of all tensors, by every rule that is asked for.
     layers, prepared = find_layers(model), prepare(model)
     say(f"calibrating on {len(data.frames)} training frames, judging on {len(data.held_out)} others")
     seen, judges = FrameHash(), list(data.held_out)
-    frames = told(seen.watch(data.frames), len(data.frames), "calibration frames", say)
+    frames = with_progress(seen.watch(data.frames), len(data.frames), "calibration frames", say)
     statistics = collect_statistics(model, tensors_of(model, layers), batches_of(frames, batch))
+
+    # The rule that agrees best on held-out frames.
     probe = Probe(model, judges, data.truth, batch, num_classes, data.content)
     search = _Search(prepared, layers, probe, options, say)
     methods: tuple[Method, ...] = METHODS if options.method == "auto" else (options.method,)
@@ -107,6 +111,8 @@ def make_int8(
         say(f"quantising with ranges by {name}")
         tried[name] = search.try_without(ranges[name], [])
     method = max(methods, key=lambda name: tried[name].score.agreement)
+
+    # Layers that lose most stay in float until the limits hold.
     best, ranking = tried[method], None
     if options.sensitivity or not options.reached_by(best.score):
         say(f"measuring {len(layers)} layers one by one")
@@ -117,6 +123,7 @@ def make_int8(
         best = search.keep_worst(ranges[method], [row.layer for row in ranking], best)
     if best.float_layers:
         say(f"{len(best.float_layers)} of {len(layers)} layers stay in float: {', '.join(best.float_layers)}")
+
     calibration = Calibration(
         data=data.name,
         fingerprint=data.fingerprint,
@@ -162,6 +169,8 @@ class _Search:
         """Keep the fewest of the worst layers in float that hold the limits: doubled until they do, then bisected."""
         if self.options.reached_by(without.score):
             return without
+
+        # Twice as many until it holds, then the fewest between.
         failing, count = 0, 1
         while True:
             self.say(f"quantising with the worst {count} of {len(order)} layers in float")
@@ -171,6 +180,7 @@ class _Search:
             if count == len(order) - 1:
                 raise GateFailed(self._refusal(found))
             failing, count = count, min(2 * count, len(order) - 1)
+
         while count - failing > 1:
             middle = (failing + count) // 2
             self.say(f"quantising with the worst {middle} of {len(order)} layers in float")
@@ -179,6 +189,7 @@ class _Search:
                 found, count = tried, middle
             else:
                 failing = middle
+
         return found
 
     def _refusal(self, found: _Choice) -> str:

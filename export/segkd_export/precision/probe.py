@@ -59,7 +59,7 @@ def batches_of(frames: Iterable[NDArray[np.uint8]], batch: int) -> Iterator[NDAr
 
 
 class Probe:
-    """Holds candidates against the float32 graph.
+    """Compares candidates with the float32 graph.
 
     Args:
         model: the float32 ``onnx.ModelProto`` with the outputs ``labels`` and ``logits``.

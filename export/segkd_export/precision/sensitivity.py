@@ -9,7 +9,7 @@ from typing import Any
 from segkd_export.precision.calibration import Ranges
 from segkd_export.precision.int8 import Layer, quantise
 from segkd_export.precision.probe import Probe
-from segkd_export.progress import told
+from segkd_export.progress import with_progress
 
 # The form whose range is coarser: it has no zero point.
 FORM = "int8"
@@ -57,7 +57,7 @@ def rank_layers(
         say: is told how far it is.
     """
     found = []
-    for layer in told(layers, len(layers), "layers measured", say):
+    for layer in with_progress(layers, len(layers), "layers measured", say):
         score = probe.score(quantise(model, FORM, ranges, [layer]))
         found.append(LayerSensitivity(layer.name, layer.kind, score.logits_relative_l2, score.agreement, score.drop))
     return sorted(found, key=lambda row: -row.logits_relative_l2)

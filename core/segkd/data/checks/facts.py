@@ -57,6 +57,7 @@ def facts_of(dataset: Dataset, index: int) -> Facts:
         _look_at_file(facts)
     except DataFileError as error:
         facts.problems.append(error.problem)
+
     if not dataset.has_masks:
         return facts
     try:
@@ -69,6 +70,7 @@ def facts_of(dataset: Dataset, index: int) -> Facts:
         facts.problems.append(error.problem)
     except DataFileError as error:
         facts.problems.append(error.problem)
+
     return facts
 
 

@@ -32,7 +32,7 @@ def problem_lines(problems: Sequence[Problem], facts: Mapping[str, Sequence[Fact
 
 
 def printable(text: str) -> str:
-    """The same text with what no terminal shows as escapes: bytes that are no UTF-8, control characters."""
+    """A text with what no terminal shows as escapes: bytes that are no UTF-8, control characters."""
     text = text.encode("utf-8", "backslashreplace").decode()
     return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
 

@@ -82,11 +82,15 @@ def _jpeg_damage(data: bytes) -> str | None:
         mark = data[place + 1]
         if mark == _EOI:
             return None
+
+        # Padding, and marks that stand alone.
         if mark == 0xFF or mark == 0x01 or _RST0 <= mark <= _RST7:
             place += 1 if mark == 0xFF else 2
             continue
         if mark not in _JPEG_SEGMENTS:
             return f"damaged JPEG file (mark {mark:#04x} at byte {place}); copy it again"
+
+        # A segment with its length; a scan's data come after it.
         if place + 4 > len(data):
             break
         (length,) = struct.unpack_from(">H", data, place + 2)

@@ -135,6 +135,8 @@ def _find(path: Path, split: str) -> _Found:
         )
         what = "original colours in split folders" if masks == colours else "SegNet's grey label files"
         return _Found(pairs, masks == colours, what)
+
+    # All stills in one folder, and lists of the splits that a user writes.
     images, masks = (path / name for name in _WHOLE)
     if not images.is_dir() or not masks.is_dir():
         raise SegkdError(f"no folders {path / split} and {grey}; {_EXPECTED}")

@@ -115,16 +115,19 @@ class Cityscapes(PairedFiles):
         ground_truth = _QUALITIES[quality]
         self.labels = LABEL_SPACE
         self.file_values = tuple(c.label_id for c in CLASSES)
+
         image_folder, mask_folder = path / "leftImg8bit" / split, path / ground_truth / split
         if split == "test":
             self._set_frames(image_folder)
             return
         if split not in SPLITS and image_folder.parent.is_dir() and not image_folder.is_dir():
             raise SegkdError(f"no folder {image_folder}; {unknown_name('split', split, SPLITS)}")
+
         expected = f"Cityscapes has leftImg8bit/{split} and {ground_truth}/{split} in {path}"
         require_folders(image_folder, mask_folder, expected=expected)
         kind = _label_kind(mask_folder, ground_truth) if labels == "auto" else labels
         mask_suffix = f"_{ground_truth}_{_MASK_SUFFIXES[kind]}"
+
         pairs = pair_by_name(
             _named(image_folder, _IMAGE_SUFFIX),
             _named(mask_folder, mask_suffix),
@@ -133,6 +136,7 @@ class Cityscapes(PairedFiles):
         self.form = f"*{mask_suffix}, {'as distributed' if kind == 'ids' else 'made by cityscapesScripts'}"
         if not (path / _STREET_SCENES).is_file():
             self.expected_count = _COUNTS[quality].get(split)
+
         advice = f"{mask_suffix} files hold " + ("0 to 33 and 255" if kind == "ids" else "0 to 18 and 255")
         value_map = label_id_map() if kind == "ids" else train_id_map()
         self._set_files(pairs, ClassPng(value_map, advice), f"no */*{_IMAGE_SUFFIX} in {image_folder}")

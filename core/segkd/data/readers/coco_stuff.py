@@ -178,6 +178,7 @@ def _small(path: Path, split: str, labels: str) -> _Found:
         form = f"{converted}/{{}}{_ending(kind)}"
         what = f"open-mmlab's *{_TRAIN_IDS}.png"
         return _Found(kind, what, pair_by_name(named_files(images, *IMAGE_SUFFIXES), files, mask_form=form))
+
     require_folders(path / "images", path / "annotations", expected=_EXPECTED["10k"])
     source = path / "imageLists" / ("train.txt" if split == "train" else "test.txt")
     images_10k = dict(named_files(path / "images", *IMAGE_SUFFIXES))

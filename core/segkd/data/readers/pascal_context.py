@@ -114,6 +114,7 @@ class PascalContext(PairedFiles):
             suffix = ".png" if source.name == _PNG_FOLDER else ".mat"
             names, masks = read_list(listed), dict(named_files(source, suffix))
             mask_form = f"{source}/{{}}{suffix}"
+
         pairs = pair_listed(
             names,
             listed,
@@ -122,6 +123,7 @@ class PascalContext(PairedFiles):
             image_form=f"{root}/JPEGImages/{{}}.jpg",
             mask_form=mask_form,
         )
+
         read_mat = ClassMat(("LabelMap",), self._raw, _RAW_ADVICE)
         self._set_files(
             pairs, read_png if source.name == _PNG_FOLDER else read_mat, f"no images for split {split} in {listed}"

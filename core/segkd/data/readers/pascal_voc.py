@@ -78,9 +78,11 @@ class PascalVoc(PairedFiles):
         root = find_root(path, _ROOTS, "JPEGImages", _EXPECTED)
         split = train if split == "train" else split
         sbd_folder = _sbd_folder(path, root, sbd)
+
         names, source = _names(root, split, sbd_folder)
         enlarged = split in ("trainaug", "aug")
         masks, self.form = _masks(root, names, sbd_folder if enlarged else None)
+
         pairs = pair_listed(
             names,
             source,
@@ -90,6 +92,7 @@ class PascalVoc(PairedFiles):
             mask_form=f"{root}/SegmentationClass/{{}}.png"
             + (f" and no {sbd_folder}/cls/{{}}.mat" if enlarged and sbd_folder else ""),
         )
+
         self.labels = LABEL_SPACE
         self.expected_count = _COUNTS.get(split)
         self.file_values = tuple(range(len(NAMES)))
