@@ -231,6 +231,125 @@ assert not libraries, libraries
     assert "quickstart" in run_blocked([], code)
 
 
+# --- Rooms that stay easy to find one's way in. ---
+
+MAX_LOOSE = 12
+# Folders whose every file is one of a kind and is found by its name: they may hold more, and need no list.
+ONE_OF_A_KIND = re.compile(
+    "(losses|methods|backbones|heads|readers|readers/labels|commands|adapters|rules|checkpoints/formats)$"
+)
+# Rooms whose rebuilding is done.
+FURNISHED = ("core", "distill", "export")
+# Folders that may hold more for another reason: telemetry is a model of the house as it is, targets has more stages.
+LARGER = {"deploy/segkd_deploy/telemetry": 20, "deploy/segkd_deploy/targets": 14}
+# Functions that are long enough to need paragraphs, and how many of them may have none.
+LONG_BODY, BARE_SHARE = 20, 0.15
+
+
+def folders(room: str) -> list[Path]:
+    """The folders of a room that hold modules."""
+    return sorted({path.parent for path in modules(room)})
+
+
+def loose(folder: Path) -> list[str]:
+    """Modules that lie directly in a folder."""
+    return sorted(path.stem for path in folder.glob("*.py") if path.stem not in ("__init__", "__main__"))
+
+
+@pytest.mark.parametrize("room", FURNISHED)
+def test_no_folder_holds_many_loose_modules(room: str) -> None:
+    counts = {name(f): len(loose(f)) for f in folders(room) if not ONE_OF_A_KIND.search(name(f))}
+    assert {f: count for f, count in counts.items() if count > LARGER.get(f, MAX_LOOSE)} == {}
+
+
+@pytest.mark.parametrize("room", FURNISHED)
+def test_the_docstring_of_a_folder_names_its_modules(room: str) -> None:
+    for folder in folders(room):
+        text = ast.get_docstring(ast.parse((folder / "__init__.py").read_text(encoding="utf-8"))) or ""
+        listed = set(re.findall(r"``(\w+)``", "\n".join(re.findall(r"^[-|].*", text, re.MULTILINE))))
+        inner = {path.parent.name for path in folder.glob("*/__init__.py")}
+        if not ONE_OF_A_KIND.search(name(folder)) and len(loose(folder)) > 3:
+            assert set(loose(folder)) - listed == set(), f"{name(folder)}/__init__.py says nothing of these"
+        assert listed - set(loose(folder)) - inner == set(), f"{name(folder)}/__init__.py names what is not there"
+
+
+def module_name(path: Path) -> str:
+    """What a file is imported as."""
+    parts = path.with_suffix("").parts
+    start = next(index for index, part in enumerate(parts) if part in ROOMS.values())
+    return ".".join(parts[start:]).removesuffix(".__init__")
+
+
+def import_graph(paths: list[Path]) -> dict[str, set[str]]:
+    """Module -> modules among the given ones that are imported when it is, type checking left out."""
+    known = {module_name(path) for path in paths}
+    graph: dict[str, set[str]] = {}
+    for path in paths:
+        targets: set[str] = set()
+        for node in at_import_time(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                targets |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                # `from package import name` imports the module of that name, or what the package's `__init__` has.
+                names = {f"{node.module}.{alias.name}" for alias in node.names}
+                targets |= names & known or {node.module}
+        graph[module_name(path)] = (targets & known) - {module_name(path)}
+    return graph
+
+
+def cycle(graph: dict[str, set[str]]) -> list[str]:
+    """Modules that import each other in a circle, the first one found; empty without one."""
+    done: set[str] = set()
+
+    def walk(module: str, above: list[str]) -> list[str]:
+        if module in above:
+            return [*above[above.index(module) :], module]
+        if module in done:
+            return []
+        for target in sorted(graph[module]):
+            if circle := walk(target, [*above, module]):
+                return circle
+        done.add(module)
+        return []
+
+    return next((circle for module in sorted(graph) if (circle := walk(module, []))), [])
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_no_modules_import_each_other_in_a_circle(room: str) -> None:
+    assert cycle(import_graph(modules(room))) == []
+
+
+def test_the_reader_of_circles_finds_one() -> None:
+    assert cycle({"a": {"b"}, "b": {"c"}, "c": {"b"}}) == ["b", "c", "b"]
+    assert cycle({"a": {"b", "c"}, "b": {"c"}, "c": set()}) == []
+
+
+def bare(path: Path) -> tuple[list[str], int]:
+    """Long functions of a file without a blank line or comment in their body, and how many long ones there are."""
+    text = path.read_text(encoding="utf-8")
+    lines, found, count = text.splitlines(), [], 0
+    for node in ast.walk(ast.parse(text)):
+        if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            continue
+        body = node.body[1:] if ast.get_docstring(node) is not None else node.body
+        if not body or node.end_lineno is None or node.end_lineno - body[0].lineno + 1 < LONG_BODY:
+            continue
+        count += 1
+        if all(
+            line.strip() and not line.strip().startswith("#") for line in lines[body[0].lineno - 1 : node.end_lineno]
+        ):
+            found.append(f"{name(path)}:{node.lineno} {node.name}")
+    return found, count
+
+
+def test_long_functions_have_paragraphs() -> None:
+    read = [bare(path) for room in FURNISHED for path in modules(room)]
+    without, count = [function for found, _ in read for function in found], sum(count for _, count in read)
+    assert count > 50
+    assert len(without) <= BARE_SHARE * count, without
+
+
 # --- Tables and the files behind them. ---
 
 

@@ -1,4 +1,9 @@
-"""Numbers of segmentation quality, made in one place for training, parity and devices."""
+"""Numbers of segmentation quality, made in one place for training, parity and devices.
+
+- ``confusion``, ``scores``: counts of a whole set, and the only code that makes numbers of them
+- ``boundary``, ``boundary_f``, ``boundary_iou``, ``trimap``: quality near boundaries
+- ``connectivity``: objects in one piece; ``bootstrap``: intervals; ``suite``: all that was asked for in one pass
+"""
 
 from segkd.metrics.bootstrap import Intervals, bootstrap_deltas, bootstrap_intervals
 from segkd.metrics.boundary import boundary_band

@@ -1,6 +1,8 @@
 """Recipes: everything that decides a run, checked before it starts.
 
 - ``recipe``: the schema, and reading, writing and naming of recipes
+- ``class_map``: which class of the data each class of a network becomes
+- ``comments``: published numbers as comments of a shown recipe
 - ``extends``: what a recipe inherits from others
 - ``names``: names inside a recipe against the tables of the rooms
 - ``presets``: schedules, augmentations and class weights by name

@@ -7,6 +7,10 @@ Cityscapes ids, and :func:`write_tree` writes the folders of Cityscapes: every r
 The pictures are hard on purpose: road and side walk, grass and trees, walls and buildings share their colours, each
 class has several looks, fog, shadows, blur and sensor noise lie over everything, and poles, fences, bicycles and signs
 are a few pixels thin.
+
+- ``scene``: one picture with its labels; ``tree``: many, as a folder of Cityscapes
+- ``canvas``, ``colours``: part numbers, and what each part looks like; ``render``: light, weather and camera
+- ``street``, ``roadside``, ``objects``, ``posts``: what is painted
 """
 
 from segkd.data.street_scenes.canvas import CLASSES
