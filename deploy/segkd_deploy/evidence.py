@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from segkd.errors import SegkdError
-from segkd.files import read_json, write_json
+from segkd.files import read_json, write_atomic, write_json
 from segkd.files.written_files import Bench, JsonContent, Parity, check_content, require_key
 from segkd.folders import ArtifactFiles
 from segkd_deploy.artifact import Artifact
@@ -44,14 +44,14 @@ def widened(runtime: Mapping[str, Any]) -> bool:
     return runtime.get("name") == "onnxruntime" and runtime.get("provider") in _WIDENING
 
 
-def write_evidence(path: Path, content: dict[str, Any]) -> None:
-    """Write evidence in one step.
+def write_evidence(path: Path, content: dict[str, Any] | bytes) -> None:
+    """Write evidence in one step, an object as JSON.
 
     Raises:
         SegkdError: if it cannot be written there.
     """
     try:
-        write_json(path, content)
+        write_atomic(path, content) if isinstance(content, bytes) else write_json(path, content)
     except OSError as error:
         raise SegkdError(f"{path}: cannot be written ({error.strerror}); name another file with --out") from error
 

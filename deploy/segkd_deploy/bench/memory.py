@@ -4,13 +4,45 @@ from __future__ import annotations
 
 import re
 from ctypes import byref, c_size_t
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from segkd.errors import SegkdError
 from segkd_deploy.bench.run_options import RunOptions
 
 MEMINFO = Path("/proc/meminfo")
+
+
+@dataclass(frozen=True)
+class Memory:
+    """The ``memory`` object of ``bench.json``, all in bytes; None where there is none.
+
+    Attributes:
+        engine_bytes: an engine's file.
+        device_bytes: of its execution context.
+        device_taken_bytes: memory of the GPU that is gone, without the CUDA context.
+        rss_peak: the largest resident memory of a fresh process.
+        ram_delta: the machine's available memory that is gone; on a Jetson the GPU's is among it.
+    """
+
+    engine_bytes: int | None
+    device_bytes: int | None
+    device_taken_bytes: int | None
+    rss_peak: int | None
+    ram_delta: int | None
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What is gone since a runner was opened, other processes included.
+
+    Attributes:
+        device_bytes: memory of the GPU, without the CUDA context; None without a GPU.
+        ram_bytes: of the machine's available memory; None where the system does not say.
+    """
+
+    device_bytes: int | None
+    ram_bytes: int | None
 
 
 class MemoryProbe:
@@ -25,18 +57,13 @@ class MemoryProbe:
         self._available = available_bytes()
         self._device_free = device_free_bytes(self._gpu)
 
-    def taken(self) -> dict[str, int | None]:
-        """What is gone since, other processes included.
-
-        Returns:
-            ``device_taken_bytes``: memory of the GPU, without the CUDA context; None without a GPU.
-            ``ram_delta``: bytes of the machine's available memory; on a Jetson the GPU's are among them.
-        """
+    def taken(self) -> Taken:
+        """What is gone since."""
         free, available = device_free_bytes(self._gpu), available_bytes()
-        return {
-            "device_taken_bytes": None if free is None or self._device_free is None else self._device_free - free,
-            "ram_delta": None if available is None or self._available is None else self._available - available,
-        }
+        return Taken(
+            None if free is None or self._device_free is None else self._device_free - free,
+            None if available is None or self._available is None else self._available - available,
+        )
 
 
 def available_bytes(path: Path = MEMINFO) -> int | None:
@@ -62,24 +89,3 @@ def device_free_bytes(gpu: int | None) -> int | None:
     except SegkdError:  # the runner says better what is missing
         return None
     return free.value
-
-
-def describe_memory(engine: dict[str, Any], taken: dict[str, int | None], rss_peak: int | None) -> dict[str, Any]:
-    """The ``memory`` object of ``bench.json``, all in bytes.
-
-    Args:
-        engine: what the runner says of its engine; empty where there is none.
-        taken: from ``MemoryProbe.taken``.
-        rss_peak: the largest resident memory of a fresh process.
-
-    Returns:
-        ``engine_bytes`` (its file), ``device_bytes`` (of its execution context), ``device_taken_bytes``, ``rss_peak``,
-        ``ram_delta``; None where there is none.
-    """
-    return {
-        "engine_bytes": engine.get("bytes"),
-        "device_bytes": engine.get("device_bytes"),
-        "device_taken_bytes": taken["device_taken_bytes"],
-        "rss_peak": rss_peak,
-        "ram_delta": taken["ram_delta"],
-    }

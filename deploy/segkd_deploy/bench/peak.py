@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,20 @@ WARMUP_CALLS, FEWEST_CALLS = 1, 3
 _COUNTED = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
 
 
-def measure_peak(options: RunOptions, precision: str, duration_s: float, size: int | None = None) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Peak:
+    """What a device can do.
+
+    Attributes:
+        gflops: 10^9 operations per second.
+        graph: what was run.
+    """
+
+    gflops: float
+    graph: str
+
+
+def measure_peak(options: RunOptions, precision: str, duration_s: float, size: int | None = None) -> Peak:
     """Operations per second of matrix products in the same runtime, provider, threads and precision.
 
     The fastest call counts, of at least 3 and at least ``duration_s`` seconds: a peak is a maximum.
@@ -35,9 +49,6 @@ def measure_peak(options: RunOptions, precision: str, duration_s: float, size: i
         precision: ``fp32``, ``fp16`` or ``int8``.
         duration_s: seconds.
         size: rows of the matrices; None for one that fits the device.
-
-    Returns:
-        ``peak_gflops``, and ``peak_graph``, which says what was run.
 
     Raises:
         SegkdError: if the runtime does not take the products.
@@ -60,10 +71,9 @@ def measure_peak(options: RunOptions, precision: str, duration_s: float, size: i
                 runner.infer(frames, out)
                 call_ms = (time.perf_counter_ns() - start_ns) / 1e6
                 times_ms.append(runner.last_stages_ms.get("compute", call_ms))
-    return {
-        "peak_gflops": matmul_flops(size, products) / min(times_ms) / 1e6,
-        "peak_graph": f"{products} {precision} products of {size} x {size} matrices, the fastest of {len(times_ms)}",
-    }
+
+    graph_words = f"{products} {precision} products of {size} x {size} matrices, the fastest of {len(times_ms)}"
+    return Peak(matmul_flops(size, products) / min(times_ms) / 1e6, graph_words)
 
 
 def count_flops(graph: Path, spec: GraphSpec) -> int | None:
@@ -98,21 +108,38 @@ def _operations(node: dict[str, Any]) -> int:
     return 2 * int(np.prod(output)) * inner
 
 
+@dataclass(frozen=True)
+class Compute:
+    """The ``compute`` object of ``bench.json``; None where unknown.
+
+    Attributes:
+        flops_per_frame: operations of one frame.
+        flops_source: where that number is from.
+        achieved_gflops: operations per second at the median.
+        peak_gflops: of the device, measured.
+        peak_graph: what was run for that.
+        fraction_of_peak: achieved over peak.
+    """
+
+    flops_per_frame: int | None
+    flops_source: str | None
+    achieved_gflops: float | None
+    peak_gflops: float | None
+    peak_graph: str | None
+    fraction_of_peak: float | None
+
+
 def describe_compute(
-    flops_per_frame: int | None, source: str | None, batch: int, compute_ms: list[float], peak: dict[str, Any]
-) -> dict[str, Any]:
-    """The ``compute`` object of ``bench.json``.
+    flops_per_frame: int | None, source: str | None, batch: int, compute_ms: list[float], peak: Peak | None
+) -> Compute:
+    """What a graph computes, and how near that comes to the device's peak.
 
     Args:
         flops_per_frame: operations of one frame; None if unknown.
         source: where that number is from.
         batch: frames per call.
         compute_ms: what calls took.
-        peak: from ``measure_peak``, or empty.
-
-    Returns:
-        ``flops_per_frame``, ``flops_source``, ``achieved_gflops`` (at the median), ``peak_gflops``, ``peak_graph`` and
-        ``fraction_of_peak``; None where unknown.
+        peak: of the device; None if it was not measured.
 
     Raises:
         SegkdError: without times.
@@ -121,12 +148,11 @@ def describe_compute(
         raise SegkdError("no call was timed")
     median_ms = statistics.median(compute_ms)
     achieved = None if flops_per_frame is None else flops_per_frame * batch / median_ms / 1e6
-    highest = peak.get("peak_gflops")
-    return {
-        "flops_per_frame": flops_per_frame,
-        "flops_source": None if flops_per_frame is None else source,
-        "achieved_gflops": achieved,
-        "peak_gflops": highest,
-        "peak_graph": peak.get("peak_graph"),
-        "fraction_of_peak": achieved / highest if achieved is not None and highest else None,
-    }
+    return Compute(
+        flops_per_frame=flops_per_frame,
+        flops_source=None if flops_per_frame is None else source,
+        achieved_gflops=achieved,
+        peak_gflops=None if peak is None else peak.gflops,
+        peak_graph=None if peak is None else peak.graph,
+        fraction_of_peak=None if achieved is None or peak is None else achieved / peak.gflops,
+    )

@@ -15,18 +15,17 @@ from segkd.machine.cpus import usable_cores
 from segkd_deploy.artifact import Artifact
 from segkd_deploy.bench.cold_start import measure_cold_start
 from segkd_deploy.bench.machine_load import busy, cpu_times, judge_load, others_share
-from segkd_deploy.bench.memory import MemoryProbe, describe_memory
-from segkd_deploy.bench.peak import count_flops, describe_compute, measure_peak
-from segkd_deploy.bench.report import describe_artifact, describe_method, describe_results
+from segkd_deploy.bench.memory import Memory, MemoryProbe, Taken
+from segkd_deploy.bench.peak import Compute, count_flops, describe_compute, measure_peak
+from segkd_deploy.bench.report import BenchReport, MeasuredGraph, Method, Results
 from segkd_deploy.bench.run_options import RunOptions
-from segkd_deploy.bench.scenarios import Calls, Scenario
+from segkd_deploy.bench.scenarios import Scenario
 from segkd_deploy.bench.scenarios.single_stream import SingleStream
 from segkd_deploy.bench.settings import PRESETS, Settings
 from segkd_deploy.bench.sweep import check_batches, sweep_points
 from segkd_deploy.bench.timing import Timing, judge, measure
 from segkd_deploy.bench.watch import Watch
 from segkd_deploy.device import cpu_mhz, describe_device
-from segkd_deploy.evidence import SCHEMA
 from segkd_deploy.graph_spec import GraphSpec
 from segkd_deploy.runners.onnx_profile import nodes_per_provider
 
@@ -66,7 +65,7 @@ class Point:
     Attributes:
         timing: what was measured.
         used: what the runner says of itself.
-        taken: memory, from ``MemoryProbe``.
+        taken: memory.
         power: the ``power`` object.
         thermal: the ``thermal`` object.
         others: share of the CPUs that other processes used meanwhile.
@@ -76,7 +75,7 @@ class Point:
 
     timing: Timing
     used: dict[str, Any]
-    taken: dict[str, int | None]
+    taken: Taken
     power: dict[str, Any]
     thermal: dict[str, Any]
     others: float | None
@@ -86,7 +85,7 @@ class Point:
 
 def bench_artifact(
     artifact: Artifact, variant: str, plan: Plan, say: Callable[[str], None] | None = None
-) -> tuple[dict[str, Any], Calls]:
+) -> BenchReport:
     """Measure one variant of an artifact on this machine; its reference frames are the input.
 
     Args:
@@ -94,10 +93,6 @@ def bench_artifact(
         variant: a variant of its manifest.
         plan: what is measured.
         say: is told what begins; nothing is said while calls are timed.
-
-    Returns:
-        The content of ``bench.json`` without ``raw`` (fields that this runtime or machine does not have are None), and
-        the timed calls, for ``write_bench``.
 
     Raises:
         SegkdError: for an unknown variant or runtime, or options that do not fit the graph.
@@ -134,26 +129,28 @@ def bench_artifact(
             f"a CPU quota is in force: {device['cpu_quota']:g} CPUs for this control group; calls that use it up wait "
             "for its next period, which makes p99 long"
         )
-    report = {
-        "schema": SCHEMA,
-        "created": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-        "artifact": describe_artifact(artifact, variant),
-        "runtime": used,
-        "device": device,
-        "method": describe_method(point.timing, settings, plan.scenario, used),
-        **describe_results(point.timing, plan.scenario),
-        "compute": compute,
-        "load": {**cold, **{name: engine.get(name) for name in ("deserialize_ms", "context_ms", "build_s")}},
-        "memory": describe_memory(engine, point.taken, cold["rss_peak_bytes"]),
-        "power": point.power,
-        "thermal": point.thermal,
-        "sweep": swept,
-        "valid": not point.invalid,
-        "invalid_reasons": point.invalid,
-        "warnings": [*point.warnings, *warnings],
-        "latencies_ns": point.timing.latencies_ns,
-    }
-    return report, point.timing.calls
+    return BenchReport(
+        created=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        artifact=MeasuredGraph.of(artifact, variant),
+        runtime=used,
+        device=device,
+        method=Method.of(point.timing, settings, plan.scenario, used),
+        results=Results.of(point.timing, plan.scenario),
+        compute=compute,
+        load={**cold, **{name: engine.get(name) for name in ("deserialize_ms", "context_ms", "build_s")}},
+        memory=_memory(engine, point.taken, cold["rss_peak_bytes"]),
+        power=point.power,
+        thermal=point.thermal,
+        sweep=swept,
+        invalid_reasons=point.invalid,
+        warnings=[*point.warnings, *warnings],
+        calls=point.timing.calls,
+    )
+
+
+def _memory(engine: Mapping[str, Any], taken: Taken, rss_peak: int | None) -> Memory:
+    """Bytes of an engine, where there is one, of the device and of the machine."""
+    return Memory(engine.get("bytes"), engine.get("device_bytes"), taken.device_bytes, rss_peak, taken.ram_bytes)
 
 
 def _measure_point(artifact: Artifact, variant: str, plan: Plan, options: RunOptions, watch: Watch) -> Point:
@@ -175,13 +172,13 @@ def _measure_point(artifact: Artifact, variant: str, plan: Plan, options: RunOpt
     return Point(timing, used, taken, power, thermal, others, reasons, [*warnings, *disturbing, *uncertain])
 
 
-def _compute(artifact: Artifact, variant: str, plan: Plan, point: Point) -> tuple[dict[str, Any], list[str]]:
+def _compute(artifact: Artifact, variant: str, plan: Plan, point: Point) -> tuple[Compute, list[str]]:
     """The ``compute`` object, and a warning if the peak could not be measured."""
     record = artifact.manifest.variant(variant)
     flops, source = getattr(record, "flops", None) or getattr(artifact.manifest, "flops", None), "manifest"
     if flops is None:
         flops, source = count_flops(artifact.graph(variant), artifact.spec()), "graph"
-    peak: dict[str, Any] = {}
+    peak = None
     warnings = []
     if plan.peak and flops is not None:
         try:
@@ -209,15 +206,14 @@ def _nodes(graph: Path, spec: GraphSpec, options: RunOptions) -> dict[str, int] 
 def _swept(artifact: Artifact, variant: str, plan: Plan, options: RunOptions, watch: Watch) -> dict[str, Any]:
     """A point of a sweep, for ``bench.json``."""
     point = _measure_point(artifact, variant, plan, options, watch)
-    results = describe_results(point.timing, plan.scenario)
+    kept = ("latency_ms", "throughput_fps", "variation", "drift")
     return {
         "batch": point.timing.batch,
         "threads": point.used.get("threads"),
-        **{name: results[name] for name in ("latency_ms", "throughput_fps", "variation", "drift")},
-        plan.scenario.name: results[plan.scenario.name],
+        **Results.of(point.timing, plan.scenario).to_dict(*kept),
         "energy_mj_per_frame": point.power["energy_mj_per_frame"],
-        "ram_delta": point.taken["ram_delta"],
-        "device_taken_bytes": point.taken["device_taken_bytes"],
+        "ram_delta": point.taken.ram_bytes,
+        "device_taken_bytes": point.taken.device_bytes,
         "valid": not point.invalid,
         "invalid_reasons": point.invalid,
         "warnings": point.warnings,

@@ -130,11 +130,11 @@ def bench(
             there = replace(remote, words=words)
             results[name] = there.run("bench", opened, path, plan.options.runtime, asked_provider)
         else:
-            report, calls = bench_artifact(opened, name, plan, lambda line: click.echo(f"bench {line}", err=True))
+            report = bench_artifact(opened, name, plan, lambda line: click.echo(f"bench {line}", err=True))
             try:
-                results[name] = write_bench(path, report, calls)
+                results[name] = write_bench(path, report)
             except SegkdError:  # what was measured is not lost with the file
-                print_json(report) if as_json else _print(report)
+                print_json(report.to_dict()) if as_json else _print(report.to_dict())
                 raise
         if not as_json:
             _print(results[name])

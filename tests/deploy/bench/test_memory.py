@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from segkd_deploy.bench import memory
-from segkd_deploy.bench.memory import MemoryProbe, available_bytes, describe_memory, device_free_bytes
+from segkd_deploy.bench.memory import MemoryProbe, Taken, available_bytes, device_free_bytes
 from segkd_deploy.bench.run_options import RunOptions
 from segkd_deploy.tensorrt import cuda
 from segkd_deploy.tensorrt.cuda import Cuda
@@ -24,12 +24,12 @@ def test_what_is_gone_since(monkeypatch: pytest.MonkeyPatch) -> None:
     available, free = iter([1000, 400]), iter([9000, 6500])
     monkeypatch.setattr(memory, "available_bytes", lambda: next(available))
     monkeypatch.setattr(memory, "device_free_bytes", lambda gpu: next(free))
-    assert MemoryProbe(RunOptions("tensorrt", "cuda:0")).taken() == {"ram_delta": 600, "device_taken_bytes": 2500}
+    assert MemoryProbe(RunOptions("tensorrt", "cuda:0")).taken() == Taken(2500, 600)
 
 
 def test_a_cpu_has_no_device_memory() -> None:
     taken = MemoryProbe(RunOptions()).taken()
-    assert taken["device_taken_bytes"] is None and isinstance(taken["ram_delta"], int)
+    assert taken.device_bytes is None and isinstance(taken.ram_bytes, int)
 
 
 def test_free_memory_of_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -37,15 +37,3 @@ def test_free_memory_of_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     assert device_free_bytes(0) == 4 << 30
     assert device_free_bytes(1) is None  # the runner says that there is one only
     assert device_free_bytes(None) is None
-
-
-def test_fields() -> None:
-    engine, taken = {"bytes": 5, "device_bytes": 6}, {"device_taken_bytes": 7, "ram_delta": 8}
-    assert describe_memory(engine, taken, 9) == {
-        "engine_bytes": 5,
-        "device_bytes": 6,
-        "device_taken_bytes": 7,
-        "rss_peak": 9,
-        "ram_delta": 8,
-    }
-    assert describe_memory({}, taken, None)["engine_bytes"] is None

@@ -8,7 +8,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from segkd.errors import SegkdError
-from segkd_deploy.bench.peak import count_flops, describe_compute, measure_peak
+from segkd_deploy.bench.peak import Peak, count_flops, describe_compute, measure_peak
 from segkd_deploy.bench.run_options import RunOptions
 from segkd_deploy.graph_spec import GraphSpec
 from segkd_deploy.onnx_file.matmul import matmul_flops, matmul_graph
@@ -68,19 +68,19 @@ def test_operations_of_a_graph_that_does_not_run_are_unknown(tmp_path: Path) -> 
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
 def test_peak_is_of_the_same_precision(precision: str) -> None:
     peak = measure_peak(RunOptions(threads=1), precision, 0.0, size=64)
-    assert peak["peak_gflops"] > 0
-    assert peak["peak_graph"] == f"2 {precision} products of 64 x 64 matrices, the fastest of 3"
+    assert peak.gflops > 0
+    assert peak.graph == f"2 {precision} products of 64 x 64 matrices, the fastest of 3"
 
 
 def test_fraction_by_hand() -> None:
     # 3 GFLOP per frame, 2 frames in 5 ms at the median: 1200 GFLOP/s, a quarter of 4800.
-    compute = describe_compute(3_000_000_000, "graph", 2, [4.0, 5.0, 90.0], {"peak_gflops": 4800.0, "peak_graph": "x"})
-    assert compute["achieved_gflops"] == pytest.approx(1200)
-    assert compute["fraction_of_peak"] == pytest.approx(0.25)
+    compute = describe_compute(3_000_000_000, "graph", 2, [4.0, 5.0, 90.0], Peak(4800.0, "x"))
+    assert compute.achieved_gflops == pytest.approx(1200)
+    assert compute.fraction_of_peak == pytest.approx(0.25)
 
 
 def test_what_is_unknown_is_none() -> None:
-    compute = describe_compute(None, "graph", 1, [4.0], {})
-    assert set(compute.values()) == {None}
+    compute = describe_compute(None, "graph", 1, [4.0], None)
+    assert set(vars(compute).values()) == {None}
     with pytest.raises(SegkdError, match="no call was timed"):
-        describe_compute(1, "graph", 1, [], {})
+        describe_compute(1, "graph", 1, [], None)

@@ -14,6 +14,7 @@ from segkd.errors import SegkdError
 from segkd.files import sha256_file, write_json
 from segkd_deploy.artifact import Artifact, open_artifact
 from segkd_deploy.bench.latency import summarise
+from segkd_deploy.bench.peak import Peak
 from segkd_deploy.bench.report import times_path, write_bench
 from segkd_deploy.bench.run import Plan, bench_artifact
 from segkd_deploy.bench.run_options import RunOptions
@@ -68,8 +69,7 @@ def check_schema(report: dict[str, Any]) -> None:
 def test_every_scenario_keeps_to_the_schema(name: str, pristine: Path, plan: Plan, tmp_path: Path) -> None:
     scenario = make_scenario(name, **({"fps": 2000} if name == "fixed-rate" else {}))
     plan = dataclasses.replace(plan, scenario=scenario, telemetry=True, sweep={"threads": [1]})
-    report, calls = bench_artifact(open_artifact(pristine), "fp32", plan)
-    report = write_bench(tmp_path / "bench.json", report, calls)
+    report = write_bench(tmp_path / "bench.json", bench_artifact(open_artifact(pristine), "fp32", plan))
     check_schema(json.loads((tmp_path / "bench.json").read_text()))
     assert report["method"]["scenario"] == scenario.name and scenario.name in report
     assert report["thermal"]["throttled"] is False
@@ -78,10 +78,10 @@ def test_every_scenario_keeps_to_the_schema(name: str, pristine: Path, plan: Pla
 
 def test_schema_refuses_what_is_missing_or_unknown(pristine: Path, plan: Plan, tmp_path: Path) -> None:
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
-    report, calls = bench_artifact(open_artifact(pristine), "fp32", plan)
+    measured = bench_artifact(open_artifact(pristine), "fp32", plan)
     with pytest.raises(jsonschema.ValidationError, match="'raw' is a required property"):
-        check_schema(report)
-    report = write_bench(tmp_path / "bench.json", report, calls)
+        check_schema(measured.to_dict())
+    report = write_bench(tmp_path / "bench.json", measured)
     with pytest.raises(jsonschema.ValidationError, match="'watts' was unexpected"):
         check_schema({**report, "power": {**report["power"], "watts": 3}})
     with pytest.raises(jsonschema.ValidationError, match="'fast' is not of type 'number'"):
@@ -90,8 +90,7 @@ def test_schema_refuses_what_is_missing_or_unknown(pristine: Path, plan: Plan, t
 
 def test_raw_times_lie_beside_the_report(pristine: Path, plan: Plan, tmp_path: Path) -> None:
     plan = dataclasses.replace(plan, scenario=make_scenario("fixed-rate", fps=2000))
-    report, calls = bench_artifact(open_artifact(pristine), "fp32", plan)
-    report = write_bench(tmp_path / "bench.fp32.json", report, calls)
+    report = write_bench(tmp_path / "bench.fp32.json", bench_artifact(open_artifact(pristine), "fp32", plan))
     path = tmp_path / "bench.fp32.times.npz"
     assert path == times_path(tmp_path / "bench.fp32.json")
     assert report["raw"] == {"file": path.name, "sha256": sha256_file(path)}
@@ -105,10 +104,10 @@ def test_raw_times_lie_beside_the_report(pristine: Path, plan: Plan, tmp_path: P
 
 
 def test_a_place_that_cannot_be_written(pristine: Path, plan: Plan, tmp_path: Path) -> None:
-    report, calls = bench_artifact(open_artifact(pristine), "fp32", plan)
+    report = bench_artifact(open_artifact(pristine), "fp32", plan)
     (tmp_path / "file").write_text("")
     with pytest.raises(SegkdError, match=r"cannot be written .*--out"):
-        write_bench(tmp_path / "file" / "bench.json", report, calls)
+        write_bench(tmp_path / "file" / "bench.json", report)
 
 
 def test_batches_of_a_graph_that_takes_any(any_batch: Artifact, plan: Plan) -> None:
@@ -118,7 +117,7 @@ def test_batches_of_a_graph_that_takes_any(any_batch: Artifact, plan: Plan) -> N
         ("offline", RunOptions(threads=1, batch=3), 3),
     ):
         chosen = dataclasses.replace(plan, scenario=make_scenario(name), options=options)
-        report, _ = bench_artifact(any_batch, "fp32", chosen)
+        report = bench_artifact(any_batch, "fp32", chosen).to_dict()
         assert report["method"]["batch"] == batch
         fps = 20 * batch / report["method"]["duration_s"]
         assert report["throughput_fps"] == pytest.approx(fps)
@@ -129,7 +128,7 @@ def test_batches_of_a_graph_that_takes_any(any_batch: Artifact, plan: Plan) -> N
 def test_sweep_measures_every_point(any_batch: Artifact, plan: Plan) -> None:
     said: list[str] = []
     plan = dataclasses.replace(plan, sweep={"batch": [1, 4], "threads": [1, 2]})
-    report, _ = bench_artifact(any_batch, "fp32", plan, said.append)
+    report = bench_artifact(any_batch, "fp32", plan, said.append).to_dict()
     assert [(point["batch"], point["threads"]) for point in report["sweep"]] == [(1, 1), (1, 2), (4, 1), (4, 2)]
     assert (report["method"]["batch"], report["runtime"]["threads"]) == (1, 1)
     assert next(line for line in said if "batch" in line) == "fp32: batch 1, threads 1"
@@ -150,7 +149,7 @@ def test_a_machine_under_load_is_said_before_and_after(
     monkeypatch.setattr("segkd_deploy.device.load_1min", lambda: 1000.0)
     monkeypatch.setattr("segkd_deploy.bench.run.others_share", lambda before, after: 0.8)
     said: list[str] = []
-    report, _ = bench_artifact(open_artifact(pristine), "fp32", plan, said.append)
+    report = bench_artifact(open_artifact(pristine), "fp32", plan, said.append).to_dict()
     assert "other processes compete" in said[0] and any("load 1000 on" in line for line in report["warnings"])
     assert "other processes used 80% of the CPUs meanwhile, above 50%" in report["invalid_reasons"][-1]
     assert report["device"]["others_cpu_share"] == 0.8
@@ -159,12 +158,12 @@ def test_a_machine_under_load_is_said_before_and_after(
 def test_operations_are_held_against_the_peak(pristine: Path, plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
 
-    def peak(options: RunOptions, precision: str, duration_s: float) -> dict[str, Any]:
+    def peak(options: RunOptions, precision: str, duration_s: float) -> Peak:
         asked.append((options.threads, precision, duration_s))
-        return {"peak_gflops": 100.0, "peak_graph": "products"}
+        return Peak(100.0, "products")
 
     monkeypatch.setattr("segkd_deploy.bench.run.measure_peak", peak)
-    report, _ = bench_artifact(open_artifact(pristine), "fp32", dataclasses.replace(plan, peak=True))
+    report = bench_artifact(open_artifact(pristine), "fp32", dataclasses.replace(plan, peak=True)).to_dict()
     compute = report["compute"]
     # The 1x1 convolution from 3 to 3 channels over 16 x 24 pixels.
     assert (compute["flops_per_frame"], compute["flops_source"]) == (2 * 16 * 24 * 9, "graph")
@@ -177,11 +176,11 @@ def test_operations_are_held_against_the_peak(pristine: Path, plan: Plan, monkey
 def test_a_peak_that_cannot_be_measured_is_a_warning(
     pristine: Path, plan: Plan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def peak(*_: Any) -> dict[str, Any]:
+    def peak(*_: Any) -> Peak:
         raise SegkdError("no such product")
 
     monkeypatch.setattr("segkd_deploy.bench.run.measure_peak", peak)
-    report, _ = bench_artifact(open_artifact(pristine), "fp32", dataclasses.replace(plan, peak=True))
+    report = bench_artifact(open_artifact(pristine), "fp32", dataclasses.replace(plan, peak=True)).to_dict()
     assert "the device's peak could not be measured: no such product" in report["warnings"]
     assert report["compute"]["fraction_of_peak"] is None
 
@@ -193,14 +192,15 @@ def test_tensorrt_keeps_to_the_schema(
     monkeypatch.setattr(cuda, "open_cuda", lambda: Cuda(gpu))
     monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path / "engines"))
     options = RunOptions("tensorrt", "cuda:0", cuda_graph=True)
-    report, calls = bench_artifact(open_artifact(pristine), "fp32", dataclasses.replace(plan, options=options))
-    report = write_bench(tmp_path / "bench.json", report, calls)
+    measured = bench_artifact(open_artifact(pristine), "fp32", dataclasses.replace(plan, options=options))
+    report = write_bench(tmp_path / "bench.json", measured)
     check_schema(json.loads((tmp_path / "bench.json").read_text()))
     method, memory = report["method"], report["memory"]
     assert (method["cuda_graph"], method["stages_clock"], method["spin_wait"]) == (True, "cuda_event", None)
     assert report["stages_ms"] == {"pre": None, "h2d": COPY_MS, "compute": RUN_MS, "d2h": COPY_MS, "post": None}
     assert report["compute"]["achieved_gflops"] == pytest.approx(2 * 16 * 24 * 9 / RUN_MS / 1e6)
     assert (memory["device_bytes"], memory["device_taken_bytes"]) == (4096, 0)
+    assert memory["engine_bytes"] > 0 and memory["rss_peak"] == COLD["rss_peak_bytes"]
     with pytest.raises(SegkdError, match="threads belong to onnxruntime"):
         bench_artifact(
             open_artifact(pristine), "fp32", dataclasses.replace(plan, options=options, sweep={"threads": [1]})
@@ -210,6 +210,6 @@ def test_tensorrt_keeps_to_the_schema(
 def test_nodes_left_to_the_cpu_are_said(pristine: Path, plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
     nodes = {"CUDAExecutionProvider": 5, "CPUExecutionProvider": 1}
     monkeypatch.setattr("segkd_deploy.bench.run._nodes", lambda *_: nodes)
-    report, _ = bench_artifact(open_artifact(pristine), "fp32", plan)
+    report = bench_artifact(open_artifact(pristine), "fp32", plan).to_dict()
     assert report["runtime"]["nodes"] == nodes
     assert any(warning.startswith("not all nodes run on CPUExecutionProvider") for warning in report["warnings"])

@@ -27,8 +27,7 @@ def run_bench(artifact: Path, tree: Tree, monkeypatch: pytest.MonkeyPatch, *, lo
     monkeypatch.setattr("segkd_deploy.bench.watch.IDLE_S", 0.1)
     monkeypatch.setitem(PRESETS, SHORT.preset, SHORT)
     plan = Plan(SHORT, peak=False, lock_clocks=lock_clocks, root=tree.root)
-    report, _ = bench_artifact(open_artifact(artifact), "fp32", plan)
-    return report
+    return bench_artifact(open_artifact(artifact), "fp32", plan).to_dict()
 
 
 def test_energy_and_heat_of_a_cool_board(artifact: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
