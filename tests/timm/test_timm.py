@@ -13,7 +13,7 @@ from segkd.data.base import open_dataset
 from segkd.errors import MissingExtra, SegkdError
 from segkd_distill.models.adapters import timm as adapter
 from segkd_distill.models.backbones.timm_encoder import TimmEncoder
-from segkd_distill.models.checkpoints import load_tensors
+from segkd_distill.models.checkpoints import load_backbone_weights, load_tensors
 from segkd_distill.models.saved_model import load_run, save_model
 from segkd_distill.models.segmenter import Segmenter
 from segkd_distill.models.sources import open_model
@@ -183,3 +183,33 @@ def test_a_student_is_trained_exported_and_teaches(streets: Path, tmp_path: Path
     assert shown.exit_code == 0, shown.output
     result = segkd("export", tmp_path / "run", "--imgsz", "64x96", "--reference", 2, "--no-teacher")
     assert result.exit_code == 0, result.output
+
+
+@pytest.mark.parametrize("encoder", ["tf_efficientnet_b0", "mobilenetv3_small_050", "resnet18", "convnext_atto"])
+def test_a_file_with_timms_names_is_the_backbones_weights(encoder: str, tmp_path: Path) -> None:
+    import timm
+
+    torch.manual_seed(1)
+    whole = timm.create_model(encoder, pretrained=False).eval()
+    torch.save(whole.state_dict(), tmp_path / "w.pth")
+    model, _ = open_model(f"timm:{encoder}+fcn,stride=32,channels=8", 3)
+    load_backbone_weights(model, tmp_path / "w.pth")
+    image = torch.randn(1, 3, 64, 64)
+    with torch.no_grad():
+        expected = whole.forward_intermediates(image, intermediates_only=True)[-1]
+        assert torch.allclose(model.backbone.eval()(image).c4, expected, atol=1e-5)
+
+
+def test_a_file_of_a_port_is_matched_by_order_and_shape(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """lukemelas' EfficientNet: the same tensors in the same order, a ``_`` before every name."""
+    import timm
+
+    torch.manual_seed(1)
+    whole = timm.create_model("tf_efficientnet_b0", pretrained=False).eval()
+    port = {f"_{name.replace('conv_dw', '_depthwise_conv')}": value for name, value in whole.state_dict().items()}
+    torch.save(port, tmp_path / "w.pth")
+    model, _ = open_model("timm:tf_efficientnet_b0+fcn,stride=32,channels=8", 3)
+    load_backbone_weights(model, tmp_path / "w.pth")
+    assert "matched by order and shape, not by name: conv_stem.weight <- _conv_stem.weight" in capsys.readouterr().err
+    body, state = model.backbone.get_submodule("body").state_dict(), whole.state_dict()
+    assert all(torch.equal(value, state[name]) for name, value in body.items() if "num_batches" not in name)

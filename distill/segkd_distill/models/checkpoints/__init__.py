@@ -2,7 +2,7 @@
 
 - ``files``: tensors in and out of a file; ``wrappings``: where in it the network lies
 - ``reading``, ``formats/``: whose names the tensors have; ``inspect``: ``segkd model inspect``
-- ``loading``: into a network; ``report``: what fitted
+- ``loading``: into a network; ``encoder``: into an encoder of timm; ``report``: what fitted
 """
 
 from __future__ import annotations

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from segkd.errors import SegkdError
+from segkd_distill.models.backbones.timm_encoder import TimmEncoder
+from segkd_distill.models.checkpoints.encoder import load_encoder
 from segkd_distill.models.checkpoints.formats.base import Normalisation
 from segkd_distill.models.checkpoints.inspect import fitting_models
 from segkd_distill.models.checkpoints.reading import Checkpoint, read_checkpoint
@@ -131,7 +133,8 @@ def load_backbone_weights(model: Network, path: Path | str) -> LoadReport:
     """Load the backbone of a checkpoint of any known format, and print a report on stderr.
 
     A ResNet's stages fit a network whose stem is another one; the stem keeps its initial values then, and the report
-    says so. Heads and ImageNet classifiers are left out.
+    says so. Heads and ImageNet classifiers are left out. A timm encoder also takes files under timm's own names, or
+    under others in its order.
 
     Args:
         model: the network; its ``backbone`` is loaded, its mean and std follow the weights.
@@ -143,6 +146,11 @@ def load_backbone_weights(model: Network, path: Path | str) -> LoadReport:
     checkpoint = read_checkpoint(path)
     backbone: nn.Module = model.get_submodule("backbone")
     prefix = "backbone."
+    if isinstance(backbone, TimmEncoder) and not any(name.startswith(f"{prefix}body.") for name in checkpoint.tensors):
+        report = load_encoder(backbone.body, path)
+        report = replace(report, normalisation=set_normalisation(model, report.normalisation))
+        print(f"{checkpoint.path}: {report.summary()}", file=sys.stderr)
+        return report
     tensors = {name[len(prefix) :]: value for name, value in checkpoint.tensors.items() if name.startswith(prefix)}
     if not tensors:
         raise SegkdError(
