@@ -204,7 +204,8 @@ def cirkd_mini_batch(x: Inputs) -> Sides:
 
 def cirkd_memory(x: Inputs) -> Sides:
     """The whole of it: enqueue, projection head and both terms."""
-    from segkd_distill.methods import StepContext, build_method
+    from segkd_distill.methods import build_method
+    from segkd_distill.methods.base import StepContext
     from segkd_distill.models.output import SegOutput, TapInfo
 
     s, t = x.features()

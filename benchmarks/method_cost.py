@@ -20,7 +20,8 @@ import torch
 from measure import Job, interleaved, own_peak, peak_of, to_stderr, without_spinning
 from torch import Tensor
 
-from segkd_distill.methods import METHODS, StepContext, build_method
+from segkd_distill.methods import METHODS, build_method
+from segkd_distill.methods.base import StepContext
 from segkd_distill.models.output import TAPS, SegOutput, TapInfo
 
 CLASSES = 19

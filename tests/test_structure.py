@@ -231,6 +231,29 @@ assert not libraries, libraries
     assert "quickstart" in run_blocked([], code)
 
 
+@pytest.mark.parametrize(
+    ("option", "name", "message"),
+    [
+        ("--student", "pspnet-r19", "--student: student.model: unknown model 'pspnet-r19'; did you mean 'pspnet-r18'?"),
+        ("--method", "cdw", "unknown method 'cdw'; did you mean 'cwd'?"),
+        ("--recipe", "quickstart-techer", "unknown recipe 'quickstart-techer'; did you mean 'quickstart-teacher'?"),
+        ("--data", "cityscape:streets", "--data: data.train: unknown data set 'cityscape'; did you mean 'cityscapes'?"),
+    ],
+)
+def test_a_misspelt_name_is_found_without_torch(option: str, name: str, message: str) -> None:
+    code = f"""
+from segkd.cli import main
+try:
+    main(["distill", "--out", "nowhere/run", {option!r}, {name!r}])
+except SystemExit as end:
+    print(end.code)
+assert "torch" not in sys.modules
+"""
+    script = BLOCKED_RUN.format(blocked=EXTRAS, code=code)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=dict(os.environ))
+    assert done.stdout == "2\n" and message in done.stderr, done.stdout + done.stderr
+
+
 # --- Rooms that stay easy to find one's way in. ---
 
 MAX_LOOSE = 12
@@ -353,12 +376,17 @@ def test_long_functions_have_paragraphs() -> None:
 # --- Tables and the files behind them. ---
 
 
+# Files beside algorithms that are none.
+NO_ALGORITHMS = {"__init__", "base", "compose", "gather", "memory_bank", "parsing", "values"}
+
+
 def algorithm_files(folder: str) -> set[str]:
-    return {p.stem for p in (ROOT / folder).glob("*.py")} - {"__init__", "base", "compose", "gather", "memory_bank"}
+    return {p.stem for p in (ROOT / folder).glob("*.py")} - NO_ALGORITHMS
 
 
 def test_every_method_resolves_and_every_method_file_is_in_the_table() -> None:
-    from segkd_distill.methods import METHODS, Method, method_class
+    from segkd_distill.methods import METHODS, method_class
+    from segkd_distill.methods.base import Method
 
     for method in METHODS:
         assert issubclass(method_class(method), Method), method

@@ -10,7 +10,7 @@ from segkd.files.yaml_lines import KeyPath, dotted
 from segkd.recipe import Named, Recipe, TrainSection, split_named
 from segkd.recipe.problems import Places
 from segkd_distill.methods import check_hyper
-from segkd_distill.methods.compose import WEIGHTINGS, parse_methods
+from segkd_distill.methods.parsing import WEIGHTINGS, parse_methods
 from segkd_distill.optim import build_schedule, optimizer_settings
 from segkd_distill.task_loss import build_task_loss
 

@@ -8,7 +8,7 @@ import click
 
 from segkd.errors import SegkdError
 from segkd_distill.commands.options import recipe_from, run_folder, teaching_options, training_options
-from segkd_distill.commands.training import fit_and_print, require_training
+from segkd_distill.commands.training import fit_and_print
 
 
 @click.command()
@@ -30,7 +30,6 @@ def distill(**options: Any) -> None:
       segkd distill --recipe quickstart-student --data cityscapes:streets,frames=:30 --val cityscapes:streets \\
         --unlabelled cityscapes:streets,frames=30: --teacher runs/teacher --method cwd --out runs/distilled
     """
-    require_training()
     run = run_folder(options["out"], options["resume"])
     recipe = recipe_from(options, run)
     if recipe.teacher.model is None:

@@ -20,12 +20,20 @@ def list_methods(as_json: bool) -> None:
     """Distillation methods.
 
     With what each one reads of the networks, what it trains beside the student, whether it needs labels, and its
-    weights. "Verified" means that its values and gradients agree with those of the published implementation.
+    weights. "Verified" means that its values and gradients agree with those of the published implementation. Without
+    torch, their names alone.
     """
-    from segkd.errors import import_extra
-
-    import_extra("torch", "train")
+    from segkd.errors import MissingExtra, import_extra
     from segkd_distill.methods import METHODS
+
+    try:
+        import_extra("torch", "train")
+    except MissingExtra as error:
+        if as_json:
+            raise
+        click.echo("\n".join(METHODS))
+        click.echo(f"{error}; what each method reads, trains and weighs is shown with it", err=True)
+        return
 
     rows = [_row(name) for name in METHODS]
     if as_json:

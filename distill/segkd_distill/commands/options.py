@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from segkd.errors import SegkdError
+from segkd.errors import SegkdError, import_extra
 from segkd.folders import RunFiles
 from segkd.options import IMGSZ, OUT_FOLDER, Command, class_map_option, json_option, set_option
 
 if TYPE_CHECKING:
     from segkd.recipe import Recipe
+    from segkd.recipe.problems import Places
 
 device_option = click.option(
     "--device", default="auto", show_default=True, metavar="auto|cpu|cuda[:N]", help="Where to compute."
@@ -148,21 +149,27 @@ def run_folder(out: Path | None, resume: str | None) -> Path:
     return out
 
 
+def require_training() -> None:
+    """Stop with one line if a library of the extra ``train`` is missing."""
+    for module in ("torch", "lightning_fabric", "safetensors", "segkd_distill.data.geometry"):
+        import_extra(module, "train")  # geometry prepares albumentations' import
+
+
 def recipe_from(options: Mapping[str, Any], run: Path) -> Recipe:
     """The recipe of a command line: recipe file, then named options, then ``--set``.
 
-    Without ``--recipe``, a run that is resumed begins with its own recipe.
+    Without ``--recipe``, a run that is resumed begins with its own recipe. Names are checked before torch is imported,
+    which takes seconds.
 
     Raises:
         SegkdError: for anything that is wrong in it.
     """
     from segkd.recipe import read_recipe
-    from segkd_distill.recipe_parts import check_parts
+    from segkd.recipe.names import check_table_names
+    from segkd_distill.methods.parsing import parse_methods
 
     named = {key: options[option] for option, key in KEYS.items() if options.get(option) is not None}
     if "methods" in named:
-        from segkd_distill.methods.compose import parse_methods
-
         named["methods"] = [{name: hyper} for name, hyper in parse_methods([named["methods"]])]
     if options.get("class_map") is not None:
         from segkd.recipe.class_map import parse_class_map
@@ -173,8 +180,24 @@ def recipe_from(options: Mapping[str, Any], run: Path) -> Recipe:
     if source is None and options["resume"] is not None and (run / RunFiles.RECIPE).is_file():
         source = run / RunFiles.RECIPE
     recipe, places = read_recipe(source, overrides)
+    _name_options(places, named)
+
+    # What a run was begun with may lie elsewhere now, and is looked for when it goes on.
+    if options["resume"] is None:
+        check_table_names(recipe, places)
+    require_training()
+    from segkd_distill.recipe_parts import check_parts
+
     check_parts(recipe, places)
     return recipe
+
+
+def _name_options(places: Places, named: Mapping[str, Any]) -> None:
+    """Let messages name the option that a key came from, not the ``--set`` that it stands for."""
+    for option, key in KEYS.items():
+        path = tuple(key.split("."))
+        if key in named and places.of(path) == f"--set {key}={json.dumps(named[key])}":
+            places.overwrite(path, f"--{option.replace('_', '-')}")
 
 
 @contextmanager

@@ -8,7 +8,7 @@ import click
 
 from segkd.errors import SegkdError
 from segkd_distill.commands.options import recipe_from, run_folder, training_options
-from segkd_distill.commands.training import fit_and_print, require_training
+from segkd_distill.commands.training import fit_and_print
 
 
 @click.command()
@@ -23,7 +23,6 @@ def train(**options: Any) -> None:
       segkd data synth --out streets
       segkd train --recipe quickstart-teacher --data cityscapes:streets --out runs/teacher
     """
-    require_training()
     run = run_folder(options["out"], options["resume"])
     recipe = recipe_from(options, run)
     if recipe.teacher.model is not None or recipe.methods:

@@ -7,18 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from segkd.errors import import_extra
 from segkd.options import print_json
 from segkd_distill.commands.options import cpu_threads
 
 if TYPE_CHECKING:
     from segkd.recipe import Recipe
-
-
-def require_training() -> None:
-    """Stop with one line if a library of the extra ``train`` is missing."""
-    for module in ("torch", "lightning_fabric", "safetensors", "segkd_distill.data.geometry"):
-        import_extra(module, "train")  # geometry prepares albumentations' import
 
 
 def fit_and_print(recipe: Recipe, run: Path, options: dict[str, Any]) -> None:

@@ -1,27 +1,21 @@
-"""Distillation methods: one file each, found through one table."""
+"""Distillation methods: one file each, found through one table, whose names need no torch.
+
+- ``base``: what a method is; ``values``: what its hyper-parameters may be; ``gather``, ``memory_bank``: what some need
+- ``parsing``: methods as they are written; ``compose``: several as one
+"""
 
 from __future__ import annotations
 
 import importlib
 import inspect
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from segkd.errors import unknown_name
-from segkd_distill.methods.base import Declares, Group, Method, Needs, StepContext
-from segkd_distill.models.output import TapInfo
 
-__all__ = [
-    "METHODS",
-    "Declares",
-    "Group",
-    "Method",
-    "Needs",
-    "StepContext",
-    "build_method",
-    "check_hyper",
-    "method_class",
-]
+if TYPE_CHECKING:
+    from segkd_distill.methods.base import Method
+    from segkd_distill.models.output import TapInfo
 
 METHODS: dict[str, str] = {
     "kd": "segkd_distill.methods.kd:LogitKD",

@@ -10,17 +10,8 @@ from torch import Tensor
 from segkd.errors import SegkdError
 from segkd_distill.losses.masked_generator import MaskedGenerator, centre_keep, masked_reconstruction, random_keep
 from segkd_distill.losses.omni_contrast import check_settings, omni_contrast
-from segkd_distill.methods.base import (
-    Declares,
-    Group,
-    Method,
-    Needs,
-    StepContext,
-    at_least_zero,
-    one_of,
-    positive,
-    resize_to,
-)
+from segkd_distill.methods.base import Declares, Group, Method, Needs, StepContext, resize_to
+from segkd_distill.methods.values import at_least_zero, one_of, positive
 from segkd_distill.models.output import TAPS, SegOutput, TapInfo
 
 MASKS = ("random", "centre")

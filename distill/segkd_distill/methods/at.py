@@ -9,7 +9,8 @@ from torch import Tensor
 
 from segkd.errors import SegkdError, unknown_name
 from segkd_distill.losses.attention_transfer import attention_transfer
-from segkd_distill.methods.base import Declares, Method, Needs, StepContext, at_least_zero, resize_to
+from segkd_distill.methods.base import Declares, Method, Needs, StepContext, resize_to
+from segkd_distill.methods.values import at_least_zero
 from segkd_distill.models.output import TAPS, SegOutput, TapInfo
 
 

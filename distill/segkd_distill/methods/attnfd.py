@@ -9,17 +9,8 @@ from torch import Tensor, nn
 from segkd_distill.losses.attention_feature import NORMS, attention_feature
 from segkd_distill.losses.cbam import CBAM, parameter_free_cbam
 from segkd_distill.losses.connector import Connector
-from segkd_distill.methods.base import (
-    Declares,
-    Group,
-    Method,
-    Needs,
-    StepContext,
-    at_least_zero,
-    one_of,
-    resize_to,
-    whole_number,
-)
+from segkd_distill.methods.base import Declares, Group, Method, Needs, StepContext, resize_to
+from segkd_distill.methods.values import at_least_zero, one_of, whole_number
 from segkd_distill.models.output import SegOutput, TapInfo
 
 FEATURES = ("c4_pre", "context", "decoder")

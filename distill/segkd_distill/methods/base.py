@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import ClassVar
@@ -11,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from segkd.errors import SegkdError, unknown_name
+from segkd.errors import SegkdError
 from segkd_distill.losses.logit_kd import logit_kd
 from segkd_distill.models.output import SegOutput, TapInfo
 
@@ -237,47 +236,3 @@ def valid_pixels(labels: Tensor | None, ctx: StepContext, size: Iterable[int]) -
     height, width = size
     valid = (labels != ctx.ignore_index) | ~ctx.labelled.view(-1, 1, 1)
     return F.interpolate(valid[:, None].float(), size=(height, width), mode="nearest")[:, 0] > 0.5
-
-
-def at_least_zero(name: str, value: float) -> float:
-    """A hyper-parameter that must be a finite number >= 0.
-
-    Raises:
-        SegkdError: if it is not.
-    """
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or value < 0:
-        raise SegkdError(f"{name} must be a number of at least 0, got {value!r}")
-    return float(value)
-
-
-def positive(name: str, value: float) -> float:
-    """A hyper-parameter that must be a finite number > 0.
-
-    Raises:
-        SegkdError: if it is not.
-    """
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or value <= 0:
-        raise SegkdError(f"{name} must be a number above 0, got {value!r}")
-    return float(value)
-
-
-def whole_number(name: str, value: int, least: int = 1) -> int:
-    """A hyper-parameter that must be a whole number of at least ``least``.
-
-    Raises:
-        SegkdError: if it is not.
-    """
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise SegkdError(f"{name} must be a whole number of at least {least}, got {value!r}")
-    return value
-
-
-def one_of(name: str, value: str, known: Iterable[str]) -> str:
-    """A hyper-parameter that must be one of some words.
-
-    Raises:
-        SegkdError: if it is not, with the nearest one.
-    """
-    if value not in known:
-        raise unknown_name(f"value of {name}", value, known)
-    return value

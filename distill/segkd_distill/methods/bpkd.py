@@ -13,7 +13,8 @@ from segkd_distill.losses.body_kd import body_kd
 from segkd_distill.losses.checks import upcast
 from segkd_distill.losses.class_edges import class_edges
 from segkd_distill.losses.edge_kd import edge_kd
-from segkd_distill.methods.base import Declares, Method, Needs, StepContext, at_least_zero, positive, resize_to
+from segkd_distill.methods.base import Declares, Method, Needs, StepContext, resize_to
+from segkd_distill.methods.values import at_least_zero, positive
 from segkd_distill.models.output import SegOutput, TapInfo
 
 

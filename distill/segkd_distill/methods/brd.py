@@ -10,17 +10,8 @@ from torch import Tensor
 from segkd_distill.losses.self_relation import self_relation
 from segkd_distill.losses.semantic_boundary import semantic_boundary
 from segkd_distill.methods.at import checked_taps
-from segkd_distill.methods.base import (
-    Declares,
-    Method,
-    Needs,
-    StepContext,
-    at_least_zero,
-    one_of,
-    positive,
-    resize_to,
-    whole_number,
-)
+from segkd_distill.methods.base import Declares, Method, Needs, StepContext, resize_to
+from segkd_distill.methods.values import at_least_zero, one_of, positive, whole_number
 from segkd_distill.models.output import TAPS, SegOutput, TapInfo
 
 LOGITS = "logits"

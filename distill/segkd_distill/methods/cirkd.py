@@ -12,18 +12,9 @@ from segkd.errors import SegkdError
 from segkd_distill.losses.cross_image_relation import cross_image_relation
 from segkd_distill.losses.memory_contrast import memory_contrast
 from segkd_distill.losses.unit_vectors import unit_vectors
-from segkd_distill.methods.base import (
-    Declares,
-    Method,
-    Needs,
-    StepContext,
-    at_least_zero,
-    positive,
-    resize_to,
-    valid_pixels,
-    whole_number,
-)
+from segkd_distill.methods.base import Declares, Method, Needs, StepContext, resize_to, valid_pixels
 from segkd_distill.methods.memory_bank import MemoryBank, class_means, class_pixels
+from segkd_distill.methods.values import at_least_zero, positive, whole_number
 from segkd_distill.models.output import SegOutput, TapInfo
 
 PAPER_WEIGHTS = {"kd_weight": 1.0, "mini_batch_weight": 1.0, "pixel_weight": 0.1, "region_weight": 0.1}

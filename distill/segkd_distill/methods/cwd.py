@@ -7,7 +7,8 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from segkd_distill.losses.channel_wise import channel_wise
-from segkd_distill.methods.base import Declares, Method, Needs, StepContext, at_least_zero, one_of, positive, resize_to
+from segkd_distill.methods.base import Declares, Method, Needs, StepContext, resize_to
+from segkd_distill.methods.values import at_least_zero, one_of, positive
 from segkd_distill.models.output import TAPS, SegOutput, TapInfo
 
 PLACES = ("logits", "features", "both")

@@ -11,16 +11,8 @@ from segkd.errors import SegkdError
 from segkd_distill.losses.category_similarity import category_similarity
 from segkd_distill.losses.residual_attention import residual_attention
 from segkd_distill.methods.at import checked_taps
-from segkd_distill.methods.base import (
-    Declares,
-    Method,
-    Needs,
-    StepContext,
-    at_least_zero,
-    positive,
-    resize_to,
-    whole_number,
-)
+from segkd_distill.methods.base import Declares, Method, Needs, StepContext, resize_to
+from segkd_distill.methods.values import at_least_zero, positive, whole_number
 from segkd_distill.models.output import SegOutput, TapInfo
 
 

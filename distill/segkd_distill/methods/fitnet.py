@@ -7,7 +7,8 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from segkd_distill.losses.hint import hint
-from segkd_distill.methods.base import Declares, Method, Needs, StepContext, at_least_zero, one_of, resize_to
+from segkd_distill.methods.base import Declares, Method, Needs, StepContext, resize_to
+from segkd_distill.methods.values import at_least_zero, one_of
 from segkd_distill.models.output import TAPS, SegOutput, TapInfo
 
 

@@ -9,7 +9,8 @@ from torch import Tensor
 from segkd.errors import SegkdError
 from segkd_distill.losses.intra_class_variation import intra_class_variation
 from segkd_distill.losses.logit_kd import REDUCTIONS
-from segkd_distill.methods.base import Declares, Method, Needs, StepContext, at_least_zero, one_of, positive, resize_to
+from segkd_distill.methods.base import Declares, Method, Needs, StepContext, resize_to
+from segkd_distill.methods.values import at_least_zero, one_of, positive
 from segkd_distill.models.output import TAPS, SegOutput, TapInfo
 
 

@@ -7,7 +7,8 @@ from typing import ClassVar
 from torch import Tensor
 
 from segkd_distill.losses.logit_kd import REDUCTIONS
-from segkd_distill.methods.base import Declares, Method, Needs, StepContext, at_least_zero, one_of, positive
+from segkd_distill.methods.base import Declares, Method, Needs, StepContext
+from segkd_distill.methods.values import at_least_zero, one_of, positive
 from segkd_distill.models.output import SegOutput, TapInfo
 
 

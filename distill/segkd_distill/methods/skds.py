@@ -19,17 +19,8 @@ from segkd_distill.losses.discriminator import (
 )
 from segkd_distill.losses.pairwise_affinity import node_size, pairwise_affinity
 from segkd_distill.losses.pixel_cross_entropy import REDUCTIONS, pixel_cross_entropy
-from segkd_distill.methods.base import (
-    Declares,
-    Group,
-    Method,
-    Needs,
-    StepContext,
-    at_least_zero,
-    one_of,
-    positive,
-    resize_to,
-)
+from segkd_distill.methods.base import Declares, Group, Method, Needs, StepContext, resize_to
+from segkd_distill.methods.values import at_least_zero, one_of, positive
 from segkd_distill.models.output import TAPS, SegOutput, TapInfo
 
 ADVERSARIAL_LOSSES = ("hinge", "wgan-gp")

@@ -9,12 +9,10 @@ from torch import Tensor
 
 from segkd.errors import SegkdError, unknown_name
 from segkd_distill.models.backbones.base import Backbone
+from segkd_distill.models.config import IMAGENET_MEAN, IMAGENET_STD
 from segkd_distill.models.heads.base import DecodeHead
 from segkd_distill.models.network import Network
 from segkd_distill.models.output import SegOutput, TapInfo
-
-IMAGENET_MEAN = (123.675, 116.28, 103.53)
-IMAGENET_STD = (58.395, 57.12, 57.375)
 
 
 class Segmenter(Network):

@@ -1,4 +1,4 @@
-"""The table of models, and how one is built."""
+"""How a model of the table is built."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from segkd.errors import unknown_name
 from segkd_distill.models.backbones import BACKBONES
-from segkd_distill.models.catalogue.families import ATTNFD, CIRKD, OPEN_MMLAB, QUICKSTART, SEGFORMER, TORCHVISION
+from segkd_distill.models.catalogue.families import MODELS
 from segkd_distill.models.config import ModelConfig
 from segkd_distill.models.heads import HEADS
 from segkd_distill.models.heads.base import HeadOptions
@@ -17,10 +17,6 @@ from segkd_distill.models.heads.fcn import FCNHead
 from segkd_distill.models.segmenter import Segmenter
 
 __all__ = ["MODELS", "ModelConfig", "build_model"]
-
-MODELS: dict[str, ModelConfig] = {
-    config.name: config for config in (*OPEN_MMLAB, *CIRKD, *TORCHVISION, *ATTNFD, *SEGFORMER, *QUICKSTART)
-}
 
 
 def _part(kind: str, table: Mapping[str, str], name: str, options: Mapping[str, Any]) -> Any:

@@ -8,7 +8,8 @@ from typing import Any
 from segkd.errors import SegkdError
 from segkd.folders import RunFiles
 from segkd.recipe import Recipe, load_recipe
-from segkd_distill.methods.compose import WEIGHTINGS, parse_methods, weighted_methods
+from segkd_distill.methods.compose import weighted_methods
+from segkd_distill.methods.parsing import WEIGHTINGS, parse_methods
 from segkd_distill.models.saved_model import load_run
 from segkd_distill.run.changes import rules_of_validation
 

@@ -89,8 +89,17 @@ def test_recipes() -> None:
     assert "PSPNet-R18 on Cityscapes" in run("recipes").stdout
 
 
-@pytest.mark.parametrize("what", ["methods", "models"])
-def test_without_torch_the_extra_is_named(what: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("words", [("methods", "--json"), ("models",)])
+def test_without_torch_the_extra_is_named(words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)
-    result = run(what)
+    result = run(*words)
     assert str(result.exception) == f"torch is not installed: {install_command('train')}"
+
+
+def test_names_of_methods_need_no_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    from segkd_distill.methods import METHODS
+
+    monkeypatch.setitem(sys.modules, "torch", None)
+    result = run("methods")
+    assert result.exit_code == 0 and result.stdout.split() == list(METHODS)
+    assert result.stderr.startswith(f"torch is not installed: {install_command('train')}")

@@ -49,7 +49,15 @@ def test_unknown_names(values: dict[str, Any], message: str) -> None:
     assert str(error.value).startswith(message)
 
 
-def test_without_torch_only_data_is_checked(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_torch_names_are_checked_options_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "torch" else real(name))
+    assert check({"methods": [{"cwd": {"temprature": 1}}]}) is False
+    with pytest.raises(SegkdError, match="unknown model 'nonsense'"):
+        check({"student": {"model": "nonsense"}})
+
+
+def test_without_the_training_room_only_data_is_checked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     assert check({"student": {"model": "nonsense"}}) is False
     with pytest.raises(SegkdError, match="unknown data set"):

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from segkd.errors import SegkdError
-from segkd_distill.methods import Method, build_method, method_class
-from segkd_distill.methods.base import valid_pixels
+from segkd_distill.methods import build_method, method_class
+from segkd_distill.methods.base import Method, valid_pixels
 from segkd_distill.methods.compose import Composite
 from segkd_distill.models.output import TAPS, SegOutput
 from tests.distill.methods.networks import (

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from segkd_distill.methods import Method, StepContext
+from segkd_distill.methods.base import Method, StepContext
 from segkd_distill.models.output import SegOutput, TapInfo
 
 IGNORE = 255

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from segkd.errors import SegkdError
-from segkd_distill.methods import Method, StepContext, build_method
+from segkd_distill.methods import build_method
 from segkd_distill.methods.attnfd import FEATURES, AttentionFeatureDistillation
+from segkd_distill.methods.base import Method, StepContext
 from segkd_distill.models.output import SegOutput, TapInfo
 from segkd_distill.optim import limit_gradients
 from tests.distill.methods.base import BaseMethodTester

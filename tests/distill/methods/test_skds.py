@@ -6,7 +6,8 @@ from torch import Tensor
 
 from segkd.errors import SegkdError
 from segkd_distill.losses import pairwise_affinity, pixel_cross_entropy
-from segkd_distill.methods import Method, build_method
+from segkd_distill.methods import build_method
+from segkd_distill.methods.base import Method
 from segkd_distill.methods.skds import StructuredDistillation
 from segkd_distill.models.output import SegOutput, TapInfo
 from tests.distill.losses.test_discriminator import HOLISTIC, close, official_weights

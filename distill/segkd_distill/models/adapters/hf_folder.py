@@ -10,7 +10,7 @@ from typing import Any
 
 from segkd.errors import SegkdError, import_extra
 from segkd.files import read_json
-from segkd_distill.models.segmenter import IMAGENET_MEAN, IMAGENET_STD
+from segkd_distill.models.config import IMAGENET_MEAN, IMAGENET_STD
 
 CONFIG, PREPROCESSOR, PROCESSOR = "config.json", "preprocessor_config.json", "processor_config.json"
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")

@@ -2,68 +2,21 @@
 
 Sandler et al., "MobileNetV2: Inverted Residuals and Linear Bottlenecks" (arXiv 1801.04381). Parameter names of
 mmsegmentation 0.26 (``MobileNetV2``) and, with the defaults, its behaviour, without the final 1280-channel convolution.
-``CIRKD_STAGES`` gives winycg/CIRKD's network (351400e, mobilenetv2.py); ``ATTNFD_STAGES`` with ``pad_block_input``
-AmirMansurian/AttnFD's (b9ee23c, mobilenet.py).
+Of ``mobilenetv2_stages``, ``CIRKD_STAGES`` gives winycg/CIRKD's network (351400e, mobilenetv2.py); ``ATTNFD_STAGES``
+with ``pad_block_input`` AmirMansurian/AttnFD's (b9ee23c, mobilenet.py).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from segkd.errors import SegkdError
 from segkd_distill.models.backbones.base import Backbone, Features
+from segkd_distill.models.backbones.mobilenetv2_stages import STAGES, Stage
 from segkd_distill.models.layers import ConvModule
-
-
-class Stage(NamedTuple):
-    """A stage of inverted residuals.
-
-    Attributes:
-        expand: factor by which a block widens its input (t in the paper).
-        channels: channels of the output at width 1 (c).
-        blocks: number of blocks (n).
-        stride: stride of the first block.
-        dilation: dilation of the first block.
-        rest: dilation of the other blocks; mmsegmentation never dilates them.
-    """
-
-    expand: int
-    channels: int
-    blocks: int
-    stride: int
-    dilation: int
-    rest: int = 1
-
-
-STAGES = (
-    Stage(1, 16, 1, 1, 1),
-    Stage(6, 24, 2, 2, 1),
-    Stage(6, 32, 3, 2, 1),
-    Stage(6, 64, 4, 1, 2),
-    Stage(6, 96, 3, 1, 2),
-    Stage(6, 160, 3, 1, 4),
-    Stage(6, 320, 1, 1, 4),
-)
-# Output stride 8; a first block that would have halved the size has half the dilation.
-CIRKD_STAGES = (
-    *STAGES[:3],
-    Stage(6, 64, 4, 1, 1, 2),
-    Stage(6, 96, 3, 1, 2, 2),
-    Stage(6, 160, 3, 1, 2, 4),
-    Stage(6, 320, 1, 1, 4, 4),
-)
-# Output stride 16; only the last block is dilated.
-ATTNFD_STAGES = (
-    *STAGES[:3],
-    Stage(6, 64, 4, 2, 1),
-    Stage(6, 96, 3, 1, 1),
-    Stage(6, 160, 3, 1, 1),
-    Stage(6, 320, 1, 1, 2),
-)
 
 
 def scaled(channels: int, width: float, divisor: int) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from segkd_distill.models.backbones.mobilenetv2 import ATTNFD_STAGES, CIRKD_STAGES
+from segkd_distill.models.backbones.mobilenetv2_stages import ATTNFD_STAGES, CIRKD_STAGES
 from segkd_distill.models.config import ModelConfig
 
 _HRNET_HEAD = {"inputs": ("c1", "c2", "c3", "c4"), "kernel_size": 1, "dropout": 0.0}
@@ -259,3 +259,7 @@ QUICKSTART = (
         init_weights="torch",
     ),
 )
+
+MODELS: dict[str, ModelConfig] = {
+    config.name: config for config in (*OPEN_MMLAB, *CIRKD, *TORCHVISION, *ATTNFD, *SEGFORMER, *QUICKSTART)
+}

@@ -5,15 +5,8 @@ import torch
 from torch import nn
 
 from segkd.errors import SegkdError
-from segkd_distill.models.backbones.mobilenetv2 import (
-    ATTNFD_STAGES,
-    CIRKD_STAGES,
-    STAGES,
-    InvertedResidual,
-    MobileNetV2,
-    Stage,
-    scaled,
-)
+from segkd_distill.models.backbones.mobilenetv2 import InvertedResidual, MobileNetV2, scaled
+from segkd_distill.models.backbones.mobilenetv2_stages import ATTNFD_STAGES, CIRKD_STAGES, STAGES, Stage
 from segkd_distill.models.zoo import ModelConfig
 from tests.distill.models.base import BaseModelTester
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from segkd_distill.models.segmenter import IMAGENET_MEAN, IMAGENET_STD
+from segkd_distill.models.config import IMAGENET_MEAN, IMAGENET_STD
 
 Tensors = Mapping[str, Tensor]
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from segkd.errors import SegkdError
-from segkd_distill.models.backbones.mobilenetv2 import CIRKD_STAGES
+from segkd_distill.models.backbones.mobilenetv2_stages import CIRKD_STAGES
 from segkd_distill.models.checkpoints.formats import detect
 from segkd_distill.models.checkpoints.formats.base import IMAGENET
 from segkd_distill.models.checkpoints.reading import read_checkpoint
