@@ -15,8 +15,9 @@ from torch import Tensor
 
 from segkd.cli import main
 from segkd_distill.losses import logit_kd
-from segkd_distill.methods import METHODS, Declares, Method, StepContext
-from segkd_distill.methods.base import at_least_zero, resize_to
+from segkd_distill.methods import METHODS
+from segkd_distill.methods.base import Declares, Method, StepContext, resize_to
+from segkd_distill.methods.values import at_least_zero
 from segkd_distill.models.output import SegOutput, TapInfo
 
 

@@ -3,9 +3,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 import torch
 
+from segkd.cli import CONTEXT_SETTINGS, cli
 from segkd.errors import SegkdError
 from segkd.recipe import Recipe, dump_recipe, parse_recipe
 from segkd_distill.commands.distill import distill
@@ -14,7 +16,8 @@ from segkd_distill.commands.train import train
 
 
 def parsed(*arguments: str, command: Any = distill) -> dict[str, Any]:
-    options: dict[str, Any] = command.make_context(command.name, list(arguments)).params
+    whole = click.Context(cli, **CONTEXT_SETTINGS)  # a command keeps the help option of its first context
+    options: dict[str, Any] = command.make_context(command.name, list(arguments), parent=whole).params
     return options
 
 
