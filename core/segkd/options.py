@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -41,6 +42,17 @@ class SizeType(click.ParamType):  # type: ignore[type-arg]  # older click cannot
 
 
 IMGSZ = SizeType()
+
+
+class Number(click.FloatRange):
+    """A number within limits; nan and infinities, which pass click's comparisons, are none."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The number; a bad one is a usage error (exit 2)."""
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"expected a finite number, got {value}", param, ctx)
+        return number
 
 
 class Destination(click.Path):

@@ -2,13 +2,15 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterator
 
 import click
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from segkd.options import IMGSZ, json_option, parse_size, print_json, set_option
+from segkd.cli import cli
+from segkd.options import IMGSZ, Number, json_option, parse_size, print_json, set_option
 
 
 @pytest.mark.parametrize(
@@ -51,3 +53,30 @@ def test_a_bad_size_is_a_usage_error() -> None:
 def test_json_has_null_for_nan_and_plain_numbers_for_numpy(capsys: pytest.CaptureFixture[str]) -> None:
     print_json({"nan": math.nan, "array": np.array([1.5, math.inf]), "int": np.int64(3)})
     assert json.loads(capsys.readouterr().out) == {"nan": None, "array": [1.5, None], "int": 3}
+
+
+def commands(group: click.Group, path: str = "") -> Iterator[tuple[str, click.Command]]:
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command is not None
+        if isinstance(command, click.Group):
+            yield from commands(command, f"{path}{name} ")
+        else:
+            yield f"{path}{name}", command
+
+
+def test_every_number_on_a_command_line_is_finite() -> None:
+    numbers = [(path, option) for path, command in commands(cli) for option in command.params]
+    types = {f"{path} {option.name}": option.type for path, option in numbers}
+    floats = {place: kind for place, kind in types.items() if isinstance(kind, click.types.FloatParamType)}
+    assert "bench duration_s" in floats and len(floats) > 10
+    assert [place for place, kind in floats.items() if not isinstance(kind, Number)] == []
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf"])
+def test_what_is_no_finite_number(value: str) -> None:
+    with pytest.raises(click.BadParameter):
+        Number(min=0).convert(value, None, None)
+    with pytest.raises(click.BadParameter, match="expected a finite number"):
+        Number().convert(value, None, None)

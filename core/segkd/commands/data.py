@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from segkd.options import IMGSZ, OUT_FOLDER, json_option, print_json
+from segkd.options import IMGSZ, OUT_FOLDER, Number, json_option, print_json
 
 if TYPE_CHECKING:
     from segkd.data.base import Dataset
@@ -31,8 +31,8 @@ def data() -> None:
 @click.option("--val", type=click.IntRange(min=0), default=100, show_default=True, help="Validation scenes.")
 @click.option("--imgsz", type=IMGSZ, default="128x256", show_default=True, help="Height and width in pixels.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Other seeds, other scenes.")
-@click.option("--hard", type=float, default=0.5, show_default=True, help="Strength of texture, weather and noise.")
-@click.option("--thickness", type=float, default=1.7, show_default=True, help="Factor on the size of thin things.")
+@click.option("--hard", type=Number(), default=0.5, show_default=True, help="Strength of texture, weather and noise.")
+@click.option("--thickness", type=Number(), default=1.7, show_default=True, help="Factor on the size of thin things.")
 @click.option("--force", is_flag=True, help="Replace street scenes of other settings.")
 @json_option
 def synth(

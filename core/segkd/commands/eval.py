@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from segkd.errors import SegkdError
-from segkd.options import IMGSZ, OUT_FOLDER, class_map_option, json_option, print_json
+from segkd.options import IMGSZ, OUT_FOLDER, Number, class_map_option, json_option, print_json
 
 if TYPE_CHECKING:
     from segkd.evaluation.score import Job
@@ -35,8 +35,8 @@ BOUNDARY_RATIO, CITYSCAPES_BOUNDARY_RATIO = 0.02, 0.005
 @click.option("--test-scale", type=IMGSZ, help="Resize images to a short side and a limit of the long, as 512x2048.")
 @click.option("--trimap", metavar="PX[,PX...]", help="IoU within these distances of boundaries of the truth.")
 @click.option("--no-void-borders", is_flag=True, help="Leave borders with ignored pixels out of the trimap.")
-@click.option("--boundary-iou", type=float, metavar="RATIO", help="Boundary IoU; width as a share of the diagonal.")
-@click.option("--boundary-f", type=float, metavar="PX", help="Boundary F; contours match within this distance.")
+@click.option("--boundary-iou", type=Number(), metavar="RATIO", help="Boundary IoU; width as a share of the diagonal.")
+@click.option("--boundary-f", type=Number(), metavar="PX", help="Boundary F; contours match within this distance.")
 @click.option("--connectivity", is_flag=True, help="Components: fragmented, missed, spurious.")
 @click.option("--bootstrap", type=click.IntRange(min=2), metavar="N", help="95 % intervals over images, from N draws.")
 @click.option("--detail", is_flag=True, help="All of the measures above, with their usual parameters.")

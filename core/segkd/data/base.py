@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import importlib
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -119,6 +120,7 @@ class Dataset(ABC):
         remarks: what was left out when the data set was opened and is no fault, one line per kind.
         form: which of several forms of the files was found, in a few words.
         expected_count: images in the published split, where that is known.
+        declared: value of a label file -> name and colour of its class, where a user declared colours.
         file_values: the value that the distributed label files have for each class, where there is one per class.
     """
 
@@ -132,6 +134,7 @@ class Dataset(ABC):
     remarks: Sequence[str] = ()
     form: str = ""
     expected_count: int | None = None
+    declared: Mapping[int, tuple[str, tuple[int, int, int]]] = MappingProxyType({})
     file_values: tuple[int, ...] | None = None
     _labels: LabelSpace | None = None
 

@@ -130,8 +130,12 @@ def _label_only(job: Job, dataset: Dataset, spec: str, protocol: Protocol, infer
             f"{spec} has no labels to evaluate against; name data with masks, or label the frames: of a test split "
             "with --save-predictions DIR, others with `segkd predict`"
         )
-    if job.worst or job.out is not None or protocol.scored_short_px is not None:
-        raise SegkdError(f"{spec} has no labels: --save-predictions works, --worst, --out and --protocol attnfd do not")
+    asked = replace(job.metrics, bootstrap_images=0, seed=0, void_borders=True) != MetricOptions()
+    if asked or job.worst or job.out is not None or protocol.scored_short_px is not None:
+        raise SegkdError(
+            f"{spec} has no labels: --save-predictions works; measures (--detail, --trimap, --bootstrap, ...), "
+            "--worst, --out and --protocol attnfd do not"
+        )
     blank = BlankMasks(dataset)
     suite = MetricSuite(dataset.labels.names, dataset.labels.ignore)
     with open_source(_request(job, dataset, inference)) as predictor:

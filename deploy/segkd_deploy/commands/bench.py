@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from segkd.options import OUT_FILE, json_option
+from segkd.options import OUT_FILE, Number, json_option
 from segkd_deploy.targets.options import Remote, target_options
 
 if TYPE_CHECKING:
@@ -33,19 +33,19 @@ _SWEPT = ("p50", "p99")
     show_default=True,
     help="How frames come.",
 )
-@click.option("--fps", type=click.FloatRange(min=0, min_open=True), help="fixed-rate: the camera's frames per second.")
+@click.option("--fps", type=Number(min=0, min_open=True), help="fixed-rate: the camera's frames per second.")
 @click.option(
     "--deadline",
     "deadline_ms",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Number(min=0, min_open=True),
     help="fixed-rate: milliseconds from due to labels [default: until the next frame].",
 )
 @click.option("--late", type=click.Choice(["drop", "queue"]), help="fixed-rate: what late frames do [default: drop].")
 @click.option("--preset", type=click.Choice(["quick", "standard", "mlperf"]), default="quick", show_default=True)
 @click.option("--iterations", type=click.IntRange(min=1), help="Time at least this many calls ...")
-@click.option("--duration", "duration_s", type=click.FloatRange(min=0), help="... and at least this many seconds.")
+@click.option("--duration", "duration_s", type=Number(min=0), help="... and at least this many seconds.")
 @click.option("--warmup-iterations", type=click.IntRange(min=0), help="Calls before the timed ones, at least ...")
-@click.option("--warmup", "warmup_s", type=click.FloatRange(min=0), help="... and seconds before them, at least.")
+@click.option("--warmup", "warmup_s", type=Number(min=0), help="... and seconds before them, at least.")
 @click.option("--cold-starts", type=click.IntRange(min=1), help="Fresh processes for the cold start.")
 @click.option("--sweep", multiple=True, metavar="AXIS=V,V", help="batch=1,2,4 or threads=1,2; may be repeated.")
 @click.option("--cuda-graph", is_flag=True, help="tensorrt: record the network once and replay it.")

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from segkd.options import OUT_FOLDER, json_option
+from segkd.options import OUT_FOLDER, Number, json_option
 
 LEASE_HELP = "Seconds that a device goes on without a word from here."
 
@@ -25,9 +25,9 @@ LEASE_HELP = "Seconds that a device goes on without a word from here."
 @click.option("--bench", metavar="OPTIONS", default="", help="More options of segkd bench, as in '--lock-clocks'.")
 @click.option("--devices", "devices_file", type=click.Path(path_type=Path), help="File that names devices.")
 @click.option("--accept-new-host-key", is_flag=True, help="Take and remember a host key that was never seen.")
-@click.option("--wait", "wait_s", type=click.FloatRange(min=0), default=0, help="Seconds to wait for a busy device.")
-@click.option("--lease", "lease_s", type=click.FloatRange(min=2), default=120, show_default=True, help=LEASE_HELP)
-@click.option("--timeout", "timeout_s", type=click.FloatRange(min=1), default=7200, show_default=True, help="Seconds.")
+@click.option("--wait", "wait_s", type=Number(min=0), default=0, help="Seconds to wait for a busy device.")
+@click.option("--lease", "lease_s", type=Number(min=2), default=120, show_default=True, help=LEASE_HELP)
+@click.option("--timeout", "timeout_s", type=Number(min=1), default=7200, show_default=True, help="Seconds.")
 @json_option
 def deploy(
     artifact: Path,

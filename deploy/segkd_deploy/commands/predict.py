@@ -8,14 +8,14 @@ from typing import Any
 
 import click
 
-from segkd.options import OUT_FOLDER, json_option
+from segkd.options import OUT_FOLDER, Number, json_option
 
 
 @click.command()
 @click.argument("artifact", type=click.Path(path_type=Path))
 @click.argument("source", metavar="INPUT", type=click.Path(exists=True, path_type=Path))
 @click.option("--out", required=True, type=OUT_FOLDER, help="Folder to write into.")
-@click.option("--alpha", type=click.FloatRange(0, 1), default=0.5, show_default=True, help="Share of class colour.")
+@click.option("--alpha", type=Number(0, 1), default=0.5, show_default=True, help="Share of class colour.")
 @click.option("--labels-only", is_flag=True, help="Label PNGs and no overlay.")
 @click.option("--codec", default="auto", show_default=True, help="Of overlay videos: h264, vp9, or mpeg4 (fast).")
 @click.option("--skip-damaged", is_flag=True, help="Name files that cannot be decoded and go on.")

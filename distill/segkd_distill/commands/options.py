@@ -12,7 +12,7 @@ import click
 
 from segkd.errors import SegkdError, import_extra
 from segkd.folders import RunFiles
-from segkd.options import IMGSZ, OUT_FOLDER, Command, class_map_option, json_option, set_option
+from segkd.options import IMGSZ, OUT_FOLDER, Command, Number, class_map_option, json_option, set_option
 
 if TYPE_CHECKING:
     from segkd.recipe import Recipe
@@ -52,7 +52,7 @@ KEYS: dict[str, str] = {
 }
 
 _count = click.IntRange(min=1)
-_positive = click.FloatRange(min=0, min_open=True)
+_positive = Number(min=0, min_open=True)
 
 _OPTIONS: tuple[Callable[[Command], Command], ...] = (
     click.option("--recipe", metavar="FILE|NAME", help="A recipe file or a name of `segkd list recipes`."),
@@ -77,7 +77,7 @@ _OPTIONS: tuple[Callable[[Command], Command], ...] = (
     click.option("--batch", type=_count, help="Images per step."),
     click.option("--optimizer", type=click.Choice(["sgd", "adamw"])),
     click.option("--lr", type=_positive, help="Learning rate."),
-    click.option("--weight-decay", type=click.FloatRange(min=0)),
+    click.option("--weight-decay", type=Number(min=0)),
     click.option("--warmup-iters", type=click.IntRange(min=0), help="Steps of the linear warm-up."),
     click.option("--eval-every", type=_count, help="Steps between validations; by default a tenth of the run."),
     click.option("--amp", type=click.Choice(["off", "fp16", "bf16"]), help="Mixed precision."),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from segkd.errors import SegkdError, import_extra
-from segkd.options import IMGSZ, OUT_FOLDER, json_option, print_json
+from segkd.options import IMGSZ, OUT_FOLDER, Number, json_option, print_json
 from segkd.table import format_table
 from segkd_distill.commands.options import device_option
 
@@ -100,12 +100,12 @@ class BatchType(click.ParamType):  # type: ignore[type-arg]  # older click canno
 @click.option("--sensitivity", is_flag=True, help="Measure what each layer loses in int8.")
 @click.option(
     "--min-agreement",
-    type=click.FloatRange(0, 1),
+    type=Number(0, 1),
     default=0.995,
     show_default=True,
     help="Keep the worst layers in float until int8 agrees on this share of held-out pixels; 0 for never.",
 )
-@click.option("--max-drop", type=click.FloatRange(min=0), help="... and until it loses at most these points of mIoU.")
+@click.option("--max-drop", type=Number(min=0), help="... and until it loses at most these points of mIoU.")
 @click.option("--data", metavar="SPEC", help="Where the reference frames come from.  [default: the run's val data]")
 @click.option("--split", default="val", show_default=True, help="Split of the data.")
 @click.option("--teacher", metavar="RUN", help="Teacher whose labels are recorded.  [default: the run's teacher]")

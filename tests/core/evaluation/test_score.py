@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from segkd.data import DATASETS
+from segkd.data.layout.paired_files import PairedFiles
 from segkd.errors import SegkdError
 from segkd.evaluation import protocol_of
 from segkd.evaluation.score import Job, inference_of, score
@@ -25,6 +27,23 @@ class Three(Pictures):
 
     def __init__(self, path: Path, *, split: str = "val") -> None:
         super().__init__((6, 8), (6, 8), (5, 7))
+
+
+class Unlabelled(PairedFiles):
+    """A split whose labels are not public."""
+
+    OPTIONS = frozenset()
+    has_masks = False
+
+    def __init__(self, path: Path, *, split: str = "test") -> None:
+        self.pictures = Pictures((6, 8), (6, 8), (5, 7))
+        self.labels, self.ids = self.pictures.labels, self.pictures.ids
+
+    def image_path(self, index: int) -> Path:
+        return self.pictures.image_path(index)
+
+    def read_image(self, index: int) -> NDArray[np.uint8]:
+        return self.pictures.read_image(index)
 
 
 def open_oracle(request: Request) -> Oracle:
@@ -118,3 +137,34 @@ def test_bad_jobs(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Three, "__init__", lambda self, path, split: Pictures.__init__(self, (2, 2), has_masks=False))
     with pytest.raises(SegkdError, match="has no labels to evaluate against"):
         score(job(run))
+
+
+def test_a_split_without_labels_is_labelled_and_never_measured(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(DATASETS, "three", f"{__name__}:Unlabelled")
+    result = score(job(run, split="test", save_predictions=tmp_path / "p"))
+    assert result["images"] == 3 and result["split"] == "test" and "miou" not in result
+    assert len(list((tmp_path / "p").glob("*.png"))) == 3
+    for asked in (
+        MetricOptions(connectivity=True),
+        MetricOptions(bootstrap=10),
+        MetricOptions((1,)),
+        MetricOptions((), 0.1),
+    ):
+        with pytest.raises(SegkdError, match=r"has no labels: --save-predictions works; measures \(--detail"):
+            score(job(run, split="test", save_predictions=tmp_path / "q", metrics=asked))
+    with pytest.raises(SegkdError, match="has no labels to evaluate against"):
+        score(job(run, split="test"))
+    assert not (tmp_path / "q").exists()
+
+
+def test_notes_say_that_images_are_few_and_which_class_is_nowhere(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    few = "3 images: scores rest on them alone, and below 8 there are no confidence intervals"
+    assert score(job(run))["notes"] == [few]
+    result = score(job(run, metrics=MetricOptions(bootstrap=10, bootstrap_images=8)))
+    assert "bootstrap" not in result and "bootstrap" in score(job(run, metrics=MetricOptions(bootstrap=10)))
+    read = Three.read_mask
+    monkeypatch.setattr(Three, "read_mask", lambda self, index: np.zeros_like(read(self, index)))
+    notes = score(job(run))["notes"]
+    assert notes[0] == few and notes[1].endswith("have no pixel in the labels")

@@ -9,6 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from segkd.data.base import DataFileError, Dataset, Problem
 from segkd.data.formats.decode import read_bytes
@@ -32,6 +33,7 @@ class Facts:
         mask_px: pixels of the mask whose values are undeclared.
         orientation: of EXIF; 1 is upright.
         fourth_channel: whether the file has one that is left out.
+        other_colours: what a palette paints in the colour of another class.
         largest_of_16_bits: the largest value of a picture of 16 bits; None for others.
     """
 
@@ -43,6 +45,7 @@ class Facts:
     mask_px: int = 0
     orientation: int = 1
     fourth_channel: bool = False
+    other_colours: str = ""
     largest_of_16_bits: int | None = None
 
 
@@ -65,6 +68,7 @@ def facts_of(dataset: Dataset, index: int) -> Facts:
         if shape is not None and mask.shape != shape:
             dataset.read(index)  # says what is wrong with the sizes
         facts.classes = np.bincount(mask.ravel(), minlength=256)
+        facts.other_colours = _other_colours(dataset, index)
     except UndeclaredError as error:
         facts.undeclared, facts.mask_px = error, shape[0] * shape[1] if shape is not None else 0
         facts.problems.append(error.problem)
@@ -72,6 +76,26 @@ def facts_of(dataset: Dataset, index: int) -> Facts:
         facts.problems.append(error.problem)
 
     return facts
+
+
+def _other_colours(dataset: Dataset, index: int) -> str:
+    """Words for a class number that the mask's palette paints in the declared colour of another class."""
+    path = dataset.mask_path(index)
+    if not dataset.declared or path is None:
+        return ""
+    with Image.open(path) as picture:
+        if picture.mode != "P":
+            return ""
+        used = np.unique(np.asarray(picture)).tolist()
+        painted = np.array(picture.getpalette("RGB") or [], np.uint8).reshape(-1, 3).tolist()
+
+    of_colour = {colour: name for name, colour in dataset.declared.values()}
+    for value in used:
+        name, _ = dataset.declared.get(value, ("", None))
+        other = of_colour.get(tuple(painted[value])) if value < len(painted) else None
+        if name and other not in (None, name):
+            return f"the number {value} ({name}) in the colour of {other}"
+    return ""
 
 
 def _look_at_file(facts: Facts) -> None:

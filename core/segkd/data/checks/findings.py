@@ -97,6 +97,10 @@ def _pictures(_: Splits, facts: Looks) -> list[Finding]:
     fourth = [fact for fact in every if fact.fourth_channel]
     deep = [fact for fact in every if fact.largest_of_16_bits is not None]
     found = []
+    painted = [fact for fact in every if fact.other_colours]
+    if painted:
+        what = f"have a mask whose palette paints {painted[0].other_colours}: numbers count, so give each class in "
+        found.append(Finding(True, f"{_some(painted)} {what}classes.yaml the number that its colour has in the masks"))
     if turned:
         what = "carry an EXIF orientation and are turned upright; masks must be drawn on upright pictures"
         found.append(Finding(False, f"{_some(turned)} {what}"))

@@ -40,11 +40,13 @@ class MaskClasses(NamedTuple):
         labels: the classes.
         values: class numbers to class indices.
         colours: RGB colours to class indices; None unless every class has a colour.
+        declared: class number -> the class's name and colour, for classes that have a colour.
     """
 
     labels: LabelSpace
     values: ValueMap
     colours: ColourMap | None
+    declared: Mapping[int, tuple[str, Colour]]
 
 
 class _Entry(NamedTuple):
@@ -75,7 +77,8 @@ def read_classes(path: Path) -> MaskClasses:
     if len(colours) == len(entries):
         indices = {colour: index for index, colour in enumerate(colours)}
         colour_map = ColourMap(indices | dict.fromkeys(ignored_colours, IGNORE))
-    return MaskClasses(labels, ValueMap(values), colour_map)
+    declared = {entry.value: (entry.name, entry.colour) for entry in entries if entry.colour is not None}
+    return MaskClasses(labels, ValueMap(values), colour_map, declared)
 
 
 def _load(path: Path) -> dict[str, Any]:

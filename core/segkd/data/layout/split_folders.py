@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,6 +24,8 @@ _WORD = re.compile(
     r"(?:^|[^a-z])(train|training|trn|val|valid|validation|dev|test|testing|eval|holdout)"
     r"(?:set|data|split|images|imgs|masks|labels)?(?![a-z])"
 )
+
+_FIRST_WORD = re.compile(r"(train|training|trn|val|valid|validation|dev|test|testing|eval|holdout)[^a-z]")
 
 
 class SplitFolders(NamedTuple):
@@ -65,15 +67,15 @@ def find_split(images: Path, masks: Path, split: str) -> SplitFolders:
     return SplitFolders(found, labels)
 
 
-def refuse_hidden_splits(images: Path, files: Iterable[Path]) -> None:
-    """Stop where folders that look like splits would be pooled and split anew: training would see what is held out.
+def refuse_hidden_splits(images: Path, files: Sequence[Path]) -> None:
+    """Stop where what looks like splits would be pooled and split anew: training would see what is held out.
 
     Args:
         images: the folder of images, which has no ``train`` or ``val``.
         files: the images.
 
     Raises:
-        SegkdError: naming the folders.
+        SegkdError: naming the folders or files.
     """
     looks = sorted({folder for path in files if (folder := _split_above(path, images)) is not None})
     if looks:
@@ -81,6 +83,15 @@ def refuse_hidden_splits(images: Path, files: Iterable[Path]) -> None:
         raise SegkdError(
             f"{images}: the folders {some} look like splits, but splits are {images / 'train'} and {images / 'val'}: "
             "rename or move them (masks too); or pool them all with val_fraction=0.1 or split=all"
+        )
+
+    # `train_001.png` beside `val_001.png`; one prefix alone may be any word.
+    first_words = {found[1]: path.name for path in files if (found := _FIRST_WORD.match(path.name.casefold()))}
+    if len({canonical(word) for word in first_words}) > 1:
+        raise SegkdError(
+            f"{images}: the names of {' and '.join(sorted(first_words.values())[:3])} look like splits, but splits are "
+            f"{images / 'train'} and {images / 'val'}: move the files there (masks too); or pool them all with "
+            "val_fraction=0.1 or split=all"
         )
 
 

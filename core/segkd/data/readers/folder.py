@@ -13,6 +13,7 @@ images that come later move none of the others; folders that look like splits ar
 from __future__ import annotations
 
 import hashlib
+import math
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,6 +27,7 @@ from segkd.data.layout.looks_like import hint
 from segkd.data.layout.pairing import left_out, pair_by_name, relative_name
 from segkd.data.layout.split_folders import find_split, has_splits, refuse_hidden_splits
 from segkd.data.layout.walk import Walk, walk
+from segkd.data.remarks import MIN_INTERVAL_IMAGES
 from segkd.errors import SegkdError, unknown_name
 
 DEFAULT_VAL_FRACTION = 0.1
@@ -62,7 +64,7 @@ class Folder(Dataset):
         _require_folders(path, images, masks)
         self._classes_path = path / "classes.yaml"
         self._classes = read_classes(self._classes_path)
-        self.labels = self._classes.labels
+        self.labels, self.declared = self._classes.labels, self._classes.declared
 
         # Folders that are splits, or a hash of the names.
         of_hash = None
@@ -90,6 +92,8 @@ class Folder(Dataset):
         self.problems += _unusable(found_masks, masks, mask_suffix, MASK_SUFFIXES)
         self.remarks = left_out(found, images, IMAGE_SUFFIXES, "pictures")
         self.remarks += left_out(found_masks, masks, MASK_SUFFIXES, "masks")
+        if of_hash is not None and split == "val":
+            self.remarks += _larger_val(len(self._images), found)
         if not self._images and not self.problems:
             raise SegkdError(_no_images(found, images, of_hash))
 
@@ -187,6 +191,15 @@ def _fraction(val_fraction: str | float | None) -> float:
     if not 0 < share < 1:
         raise SegkdError(f"val_fraction={val_fraction}: expected a number above 0 and below 1, as in val_fraction=0.1")
     return share
+
+
+def _larger_val(count: int, found: Walk) -> list[str]:
+    """What to write where the hash sends few images to val, and there are enough for more."""
+    total = sum(path.suffix.lower() in IMAGE_SUFFIXES for path in found.files)
+    if not 0 < count < MIN_INTERVAL_IMAGES or total < 2 * MIN_INTERVAL_IMAGES:
+        return []
+    share = math.ceil(100 * 1.5 * MIN_INTERVAL_IMAGES / total) / 100
+    return [f"val got {count} of {total} images; val_fraction={min(share, 0.5):g} sends it about enough for intervals"]
 
 
 def _no_images(found: Walk, images: Path, of_hash: _HashSplit | None) -> str:

@@ -8,7 +8,7 @@ from PIL import Image
 
 from segkd.data.check import examine, open_splits
 from segkd.data.checks.findings import Finding, find
-from tests.core.data.files import folder, photo, save
+from tests.core.data.files import folder, photo, save, save_palette
 
 MASK = np.tile(np.arange(16, dtype=np.uint8) % 2, (12, 1))
 
@@ -95,3 +95,21 @@ def test_channels_bits_and_orientation_are_said(tmp_path) -> None:
         assert any(words in note for note in notes)
     save(tmp_path / "images/train/1.png", np.full((12, 16), 1000, np.uint16))
     assert any("3 of" not in what and "4 grey levels" in what for problem, what in findings(spec) if problem)
+
+
+@pytest.mark.parametrize(
+    ("palette", "words"),
+    [
+        ([10, 10, 10, 200, 0, 0], ""),
+        ([1, 2, 3, 4, 5, 6], ""),
+        ([200, 0, 0, 10, 10, 10], "paints the number 0 (background) in the colour of object"),
+    ],
+)
+def test_palettes_that_paint_other_classes_are_a_problem(tmp_path, palette, words) -> None:
+    classes = "names:\n  background: {color: [10, 10, 10]}\n  object: {color: [200, 0, 0]}\n"
+    spec = tree(tmp_path, classes=classes)
+    for path in (tmp_path / "masks").rglob("*.png"):
+        save_palette(path, MASK, palette)
+    found = findings(spec)
+    assert [finding.problem for finding in found] == [True] * bool(words)
+    assert all(words in finding.what for finding in found)

@@ -18,7 +18,7 @@ def write(tmp_path: Path, text: str) -> Path:
 
 
 def test_a_list_numbers_the_classes(tmp_path) -> None:
-    labels, values, colours = read_classes(write(tmp_path, "names: [road, off, car]"))
+    labels, values, colours, _ = read_classes(write(tmp_path, "names: [road, off, car]"))
     assert labels.names == ("road", "off", "car")
     assert labels.palette == ((128, 0, 0), (0, 128, 0), (128, 128, 0))  # PASCAL VOC's colours 1, 2, 3
     assert colours is None
@@ -33,7 +33,7 @@ names:
   person: {id: 24, color: "#DC143c"}
 ignore: [0, 1, [0, 0, 0]]
 """
-    labels, values, colours = read_classes(write(tmp_path, text))
+    labels, values, colours, _ = read_classes(write(tmp_path, text))
     assert labels.names == ("road", "person")
     assert labels.palette == ((128, 64, 128), (220, 20, 60))
     found = values.apply(np.array([[24, 7, 0, 1, 255]], np.uint8), Path("m.png"), "")
@@ -44,7 +44,7 @@ ignore: [0, 1, [0, 0, 0]]
 
 
 def test_ids_default_to_positions_and_one_missing_colour_rules_colour_masks_out(tmp_path) -> None:
-    labels, values, colours = read_classes(write(tmp_path, "names:\n  road: {color: [1, 2, 3]}\n  car:\n"))
+    labels, values, colours, _ = read_classes(write(tmp_path, "names:\n  road: {color: [1, 2, 3]}\n  car:\n"))
     assert labels.palette == ((1, 2, 3), (0, 128, 0))
     assert colours is None
     found = values.apply(np.array([[1, 0]], np.uint8), Path("m.png"), "")

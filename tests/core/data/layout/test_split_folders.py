@@ -32,6 +32,16 @@ def test_folders_that_look_like_splits_are_not_pooled_unasked(tmp_path, under) -
     assert len(open_dataset(f"folder:{tmp_path},val_fraction=0.3", "train")) > 0
 
 
+def test_names_that_look_like_splits_are_not_pooled_unasked(tmp_path) -> None:
+    folder(tmp_path, [f"train_{index}" for index in range(12)])
+    assert len(open_dataset(f"folder:{tmp_path}", "train")) > 0
+    folder(tmp_path, [f"val_{index}" for index in range(4)])
+    with pytest.raises(SegkdError, match=r"the names of train_\d+.png and val_\d+.png look like splits"):
+        open_dataset(f"folder:{tmp_path}", "train")
+    assert len(open_dataset(f"folder:{tmp_path}", "all")) == 16
+    assert len(open_dataset(f"folder:{tmp_path},val_fraction=0.3", "train")) > 0
+
+
 def test_folders_of_cameras_are_pooled(tmp_path) -> None:
     for name in ("cam1", "valencia", "trainyard"):
         folder(tmp_path, NAMES, under=name)

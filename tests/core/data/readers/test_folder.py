@@ -106,6 +106,16 @@ def test_a_tenth_is_for_validation_by_default(tmp_path) -> None:
     assert open_dataset(f"folder:{root}").ids == [name for name in names(40) if in_val(name, 0.1)]
 
 
+def test_few_validation_images_name_a_val_fraction_that_gives_enough(tmp_path) -> None:
+    root = folder(tmp_path, names(40))
+    (remark,) = open_dataset(f"folder:{root}").remarks
+    fraction = remark.split("val_fraction=")[1].split()[0]
+    assert remark.startswith(f"val got {len(open_dataset(f'folder:{root}'))} of 40 images")
+    larger = open_dataset(f"folder:{root},val_fraction={fraction}")
+    assert len(larger) >= 8 and not larger.remarks
+    assert not open_dataset(f"folder:{root}", "train").remarks
+
+
 def test_a_split_without_images_says_how_to_get_some(tmp_path) -> None:
     root = folder(tmp_path, ["frame0000"])
     with pytest.raises(SegkdError, match=r"none of 1 images falls into val at val_fraction=0.1; change val_fraction"):
