@@ -170,7 +170,7 @@ def open_artifact(folder: Path, *, graphs: bool = True) -> Artifact:
 
     Args:
         folder: the artifact.
-        graphs: whether its graphs are read and held against the manifest, as whoever runs them must.
+        graphs: whether its graphs are read and compared with the manifest, as whoever runs them must.
 
     Raises:
         SegkdError: if it is no artifact folder, or a graph contradicts the manifest.

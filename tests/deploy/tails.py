@@ -85,7 +85,7 @@ def with_network(tail: onnx.ModelProto, stride: int, seed: int = 0) -> onnx.Mode
 
 
 def write_pair(folder: Path, tail: onnx.ModelProto, stride: int = 4) -> Path:
-    """``model.fp32.onnx`` and its logits twin."""
+    """``model.fp32.onnx`` and its logits graph."""
     model = with_network(tail, stride)
     for name, output in (("model.fp32.onnx", "labels"), ("model.fp32.logits.onnx", "logits")):
         cut = onnx.ModelProto()

@@ -14,8 +14,8 @@ from segkd.data import open_dataset
 from segkd.manifest import load_manifest, verify_files
 from segkd_deploy.artifact import open_artifact
 from segkd_deploy.bench.cold_start import measure_cold_start
-from segkd_deploy.evaluate import evaluate_graph
 from segkd_deploy.parity import compare_variant
+from segkd_deploy.parity.whole_set import WholeSet
 from segkd_deploy.runners import open_runner
 from segkd_export.artifact import ExportResult, export_artifact
 from segkd_export.graph.camera_frame import CameraFrame, CameraOptions
@@ -92,8 +92,10 @@ def test_a_whole_data_set_is_scored_through_the_camera(exported_all: ExportResul
     artifact = open_artifact(exported_all.folder)
     dataset = open_dataset(f"cityscapes:{workshop / 'data'}", split="val")
     with open_runner(artifact.graph("fp32"), spec=artifact.spec()) as runner:
-        found = evaluate_graph(runner, dataset, artifact.class_names)
-    assert found.counts.sum() == sum((dataset.read_mask(index) != 255).sum() for index in range(len(dataset)))
+        whole = WholeSet.score(runner, dataset, None, artifact.class_names, lambda images: None)
+    assert whole.per_image.labelled.sum() == sum(
+        (dataset.read_mask(index) != 255).sum() for index in range(len(dataset))
+    )
 
 
 def test_the_network_sees_floats_until_it_is_normalised(exported_all: ExportResult) -> None:
@@ -120,9 +122,11 @@ def test_labels_of_the_graph_size(workshop: Path, tmp_path: Path) -> None:
         assert runner.spec == spec
         result = compare_variant(artifact, "fp32", artifact.reference(), runner)
         dataset = open_dataset(f"cityscapes:{workshop / 'data'}", split="val")
-        counted = evaluate_graph(runner, dataset, artifact.class_names).counts.sum()
+        whole = WholeSet.score(runner, dataset, None, artifact.class_names, lambda images: None)
     assert result["pixels"] == 60 * 77 and result["agreement"] >= 0.9999
-    assert counted == sum((dataset.read_mask(index) != 255).sum() for index in range(len(dataset)))
+    assert whole.per_image.labelled.sum() == sum(
+        (dataset.read_mask(index) != 255).sum() for index in range(len(dataset))
+    )
 
 
 def test_a_fresh_process_feeds_the_camera_too(exported_all: ExportResult) -> None:

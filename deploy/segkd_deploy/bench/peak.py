@@ -57,6 +57,7 @@ def measure_peak(options: RunOptions, precision: str, duration_s: float, size: i
     products = GPU_PRODUCTS if options.on_gpu else CPU_PRODUCTS
     signed = options.runtime != "onnxruntime" or options.provider not in CPU_PROVIDERS
     frames = np.random.default_rng(0).integers(0, 256, (1, size, size, 3), np.uint8)
+
     with tempfile.TemporaryDirectory(prefix="segkd-peak-") as folder:
         graph = Path(folder) / "matmul.onnx"
         graph.write_bytes(matmul_graph(size, products, precision, signed=signed))

@@ -77,8 +77,10 @@ def measure(
         raise SegkdError(f"expected at least one frame and one iteration, got {len(frames)} and {asked}")
     if runner.spec.batch not in (None, batch):
         raise SegkdError(f"batch: the graph takes {runner.spec.batch} frames per call, got {batch}")
+
     batches = batches_of(frames, batch)
     out = np.empty(runner.spec.labels_shape(batch), np.uint8)
+
     collecting = gc.isenabled()
     gc.collect()
     gc.disable()
@@ -123,6 +125,7 @@ def judge(timing: Timing, settings: Settings, scenario: Scenario) -> tuple[list[
         invalid.append(f"{len(latencies_ns)} iterations, {timing.asked} were asked for")
     if duration_s < settings.duration_s:
         invalid.append(f"{duration_s:.1f} s, {settings.duration_s:g} s were asked for")
+
     invalid += shortened(dataclasses.asdict(settings))
     rise = None if settings.max_drift is None else drift_reason(latencies_ns, settings.max_drift)
     if rise is not None:
@@ -134,6 +137,7 @@ def judge(timing: Timing, settings: Settings, scenario: Scenario) -> tuple[list[
         )
     elif abs(change) > WARNING_DRIFT:
         warnings.append(f"the median changed by {change:+.1%} from the first to the last quarter")
+
     if timing.settled is False:
         warnings.append(f"the median did not stand still within {timing.warmup_s:.1f} s of warm-up")
     variation = coefficient_of_variation(latencies_ns)

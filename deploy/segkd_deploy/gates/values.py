@@ -52,7 +52,7 @@ def own_miou(parity: Part) -> float | None:
 
 
 def from_logits(parity: Part, key: str) -> float | None:
-    """What the logits twin says; None without one, or where its logits are not finite."""
+    """What the logits graph says; None without one, or where its logits are not finite."""
     return (parity.get("logits") or {}).get(key)
 
 

@@ -76,6 +76,7 @@ class Model:
         self.chosen = f"{artifact.folder.resolve().name}: variant {variant} on {name} {version}, {provider}"
         if not_here:
             self.chosen += f" ({'; '.join(not_here)})"
+
         self.names: tuple[str, ...] = tuple(artifact.class_names)
         self.palette = tuple(artifact.manifest.label_space.palette)
         self._spec = runner.spec
@@ -83,11 +84,13 @@ class Model:
         self.frame_px = (self._spec.height_px, self._spec.width_px)
         self.color = self._spec.color
         self.labels_px = self._spec.labels_shape(1)[1:]
+
         self.last_stages: Stages | None = None
         self._runner: Runner | None = runner
         self._resize = resize
         self._lock = threading.Lock()
         self._process = os.getpid()
+
         self._colours = np.full((256, 3), UNKNOWN_COLOUR, np.uint8)
         self._colours[: len(self.palette)] = self.palette
 
@@ -242,15 +245,17 @@ def load(
     if runtime is None and (provider is not None or options):
         given = ", ".join(["provider"] * (provider is not None) + sorted(options))
         raise SegkdError(f"{given}: for one runtime; name it with runtime=")
-    tell = say if say is not None else lambda line: print(f"segkd: {line}", file=sys.stderr)
+    say_line = say if say is not None else lambda line: print(f"segkd: {line}", file=sys.stderr)
+
     opened = open_artifact(Path(artifact))
     named = None if runtime is None else Candidate(runtime, provider or default_provider(runtime))
     missing: dict[str, str] = {}
+
     for candidate in [named] if named is not None else candidates(opened, variant):
         name = choose_variant(opened, candidate, variant, precision)
-        told = {"say": tell} if candidate.runtime != "onnxruntime" else {}
+        more = {"say": say_line} if candidate.runtime != "onnxruntime" else {}
         try:
-            runner = _open_runner(opened, name, candidate, threads=threads, **told, **options)
+            runner = _open_runner(opened, name, candidate, threads=threads, **more, **options)
         except BackendMissing as error:
             if named is not None:
                 raise
@@ -258,7 +263,7 @@ def load(
             continue
         model = Model(opened, name, runner, resize=resize, not_here=_not_here(missing))
         if named is None or variant is None:
-            tell(model.chosen)
+            say_line(model.chosen)
         return model
     reasons = "; ".join(f"{where}: {reason}" for where, reason in missing.items())
     raise BackendMissing(f"{opened.folder}: no runtime works here: {reasons}")

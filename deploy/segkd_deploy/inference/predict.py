@@ -57,6 +57,7 @@ def predict(
         raise SegkdError(f"alpha: expected 0 to 1, got {options.alpha:g}")
     check_codec(options.codec)
     _check_places(source, out)
+
     start_s = time.perf_counter()
     tally = Tally()
     if source.is_dir() or source.suffix.lower() in IMAGE_SUFFIXES:
@@ -69,6 +70,7 @@ def predict(
     else:
         known = ", ".join((*IMAGE_SUFFIXES, *VIDEO_SUFFIXES))
         raise SegkdError(f"{source}: expected a folder or a file of one of these: {known}")
+
     if tally.frames == 0:
         raise SegkdError(f"{source}: nothing could be decoded; {len(tally.skipped)} damaged")
     return {
@@ -134,6 +136,7 @@ def _pictures(
             progress(done, len(files))
             continue
         tally.seconds["read"] += time.perf_counter() - start_s
+
         labels = tally.label(model, image)
         start_s = time.perf_counter()
         write_picture(out / LABELS / f"{name}.png", labels)

@@ -101,12 +101,14 @@ def spec_of(path: Path) -> GraphSpec:
         and frames.shape[3:] == tail
         and len(labels.shape) == 3
     )
+
     if not complete or None in sides:
         found = ", ".join(f"{t.name} type {t.data_type} {list(t.shape)}" for t in [*header.inputs, *header.outputs])
         raise SegkdError(
             f"{path}: expected a complete graph, uint8 (N, height, width, 3) in and uint8 (N, height, width) out, "
             f"found {found}; export it with segkd export"
         )
+
     rows_px, width_px, *labels_px = (side for side in sides if side is not None)
     height_px = rows_px * 2 // 3 if color == "NV12" else rows_px
     return GraphSpec(
@@ -163,6 +165,7 @@ def _read_graph(view: memoryview, header: OnnxHeader) -> None:
             header.inputs.append(_info(value))
         elif number == wire.GRAPH_OUTPUT:
             header.outputs.append(_info(value))
+
     header.inputs = [info for info in header.inputs if info.name not in weights]
 
 

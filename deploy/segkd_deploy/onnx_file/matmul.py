@@ -49,6 +49,7 @@ def matmul_graph(size: int, products: int, precision: str = "fp32", *, signed: b
         graph.node("Gather", ["real", f"{name}_channel"], f"{name}_raw", axis=3)
         graph.node("Sub", [f"{name}_raw", graph.number("middle", 127.5)], f"{name}_centred")
         graph.node("Mul", [f"{name}_centred", graph.number(f"{name}_scale", scale)], f"{name}0")
+
     if precision == "int8":
         graph.quantise("a0", "a0_q", _RANGE, signed=signed)
         graph.quantise("b0", "b0_q", _RANGE / math.sqrt(size), signed=True)
@@ -59,11 +60,13 @@ def matmul_graph(size: int, products: int, precision: str = "fp32", *, signed: b
         if precision == "int8":
             graph.quantise(left, f"{left}_q", _RANGE, signed=signed)
             left = f"{left}_q"
+
     graph.node("Abs", [left], "size")
     graph.node("Cast", ["size"], "labels", to=wire.UINT8)
     graph.parts += [wire.put_text(wire.GRAPH_NAME, "matmul")]
     graph.parts += [wire.put_bytes(wire.GRAPH_INPUT, _value("frames", (1, size, size, 3)))]
     graph.parts += [wire.put_bytes(wire.GRAPH_OUTPUT, _value("labels", (1, size, size)))]
+
     opset = wire.put_text(wire.FIRST, "") + wire.put_integer(wire.SECOND, _OPSET)
     model = wire.put_integer(wire.MODEL_IR, _IR_VERSION) + wire.put_text(wire.MODEL_PRODUCER, "segkd")
     return model + wire.put_bytes(wire.MODEL_GRAPH, b"".join(graph.parts)) + wire.put_bytes(wire.MODEL_OPSET, opset)

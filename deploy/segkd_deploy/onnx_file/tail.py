@@ -52,6 +52,7 @@ def _walk(graph: _Graph, logits: str, grid: tuple[int, int], labels: tuple[int, 
     name, seen_argmax = graph.outputs[0], False
     size, align_corners, resized = grid, False, False
     window = {_HEIGHT: 0, _WIDTH: 0}
+
     while name != logits:
         if name not in graph.nodes:
             raise ValueError(f"the labels come from {name!r}")
@@ -70,6 +71,7 @@ def _walk(graph: _Graph, logits: str, grid: tuple[int, int], labels: tuple[int, 
         elif node.op_type != "Cast" or seen_argmax:
             raise ValueError(f"{node.op_type} is not expected there")
         name = node.inputs[0]
+
     if not seen_argmax:
         raise ValueError("there is no ArgMax")
     return LabelResize(size, window[_HEIGHT], window[_WIDTH], labels, align_corners)

@@ -1,4 +1,4 @@
-"""Who turns logits into labels: the graph itself, or the host decoder behind the graph's logits twin."""
+"""Who turns logits into labels: the graph itself, or the host decoder behind the logits graph beside it."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ class HostDecoding:
     """What the host decoder needs of a graph.
 
     Attributes:
-        twin: the graph that gives logits.
+        graph: gives the logits.
         num_classes: classes of the logits.
         grid: height and width of the logits.
         resize: what the complete graph does with them.
     """
 
-    twin: Path
+    graph: Path
     num_classes: int
     grid: tuple[int, int]
     resize: LabelResize
@@ -48,8 +48,8 @@ class Decoding:
     why: str
 
 
-def twin_of(graph: Path) -> Path:
-    """Where the logits twin of a graph lies: ``model.fp32.logits.onnx`` beside ``model.fp32.onnx``."""
+def logits_graph_of(graph: Path) -> Path:
+    """Where the logits graph of a graph lies: ``model.fp32.logits.onnx`` beside ``model.fp32.onnx``."""
     return graph.with_name(f"{graph.stem}.logits{graph.suffix}")
 
 
@@ -69,12 +69,12 @@ def choose_decoding(asked: str, graph: Path, provider: str) -> Decoding:
     if asked == "graph":
         return Decoding(None, "asked for")
     try:
-        twin = _find_twin(graph, provider)
-        logits = _logits(twin)
+        logits_graph = _find_logits_graph(graph, provider)
+        logits = _logits(logits_graph)
         why = f"{logits.num_classes} classes, the host decoder is taken from {MIN_CLASSES} on"
         if asked == "auto" and logits.num_classes < MIN_CLASSES:
             return Decoding(None, why)
-        host = HostDecoding(twin, logits.num_classes, logits.grid, _resize(graph, logits))
+        host = HostDecoding(logits_graph, logits.num_classes, logits.grid, _resize(graph, logits))
     except SegkdError as error:
         if asked == "host":
             raise
@@ -89,22 +89,22 @@ class _Logits:
     grid: tuple[int, int]
 
 
-def _find_twin(graph: Path, provider: str) -> Path:
+def _find_logits_graph(graph: Path, provider: str) -> Path:
     if provider not in CPU_PROVIDERS:
         raise SegkdError(f"the host decoder is for CPUs; on {provider} the graph decodes before labels are copied")
-    twin = twin_of(graph)
-    if not twin.is_file():
-        raise SegkdError(f"the host decoder needs the logits twin, and {twin} is not there")
-    if read_header(graph).metadata != read_header(twin).metadata:
-        raise SegkdError(f"{twin} is of another export than {graph.name}; export again")
-    return twin
+    logits_graph = logits_graph_of(graph)
+    if not logits_graph.is_file():
+        raise SegkdError(f"the host decoder needs the logits graph, and {logits_graph} is not there")
+    if read_header(graph).metadata != read_header(logits_graph).metadata:
+        raise SegkdError(f"{logits_graph} is of another export than {graph.name}; export again")
+    return logits_graph
 
 
-def _logits(twin: Path) -> _Logits:
-    output = read_header(twin).outputs[0]
+def _logits(logits_graph: Path) -> _Logits:
+    output = read_header(logits_graph).outputs[0]
     sides = [side for side in output.shape[1:] if side is not None]
     if output.data_type != _FLOAT32 or len(output.shape) != 4 or len(sides) != 3:
-        raise SegkdError(f"{twin}: expected float32 logits (N, K, h, w) of fixed size, found {output.shape}")
+        raise SegkdError(f"{logits_graph}: expected float32 logits (N, K, h, w) of fixed size, found {output.shape}")
     return _Logits(output.name, sides[0], (sides[1], sides[2]))
 
 

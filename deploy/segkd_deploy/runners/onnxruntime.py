@@ -132,10 +132,10 @@ class OnnxRuntimeRunner(Runner):
         graph: the ONNX file.
         provider: a key of ``PROVIDERS``.
         threads: threads inside an operator; None for one per core that this process may use.
-        spec: the graph's shapes, from a manifest; the graph is held against it when the session opens.
+        spec: the graph's shapes, from a manifest; the graph is compared with it when the session opens.
             None reads them from the graph.
-        decoder: who turns logits into labels. ``graph``: the graph. ``host``: the session runs the graph's logits twin,
-            and the exact ``HostDecoder`` does the rest, which is faster for many classes. ``auto``: the host where
+        decoder: who turns logits into labels. ``graph``: the graph. ``host``: the session runs the logits graph, and
+            the exact ``HostDecoder`` does the rest, which is faster for many classes. ``auto``: the host where
             that pays; ``describe()`` says which and why.
     """
 
@@ -168,7 +168,7 @@ class OnnxRuntimeRunner(Runner):
         """
         self._decoding = choose_decoding(self.decoder, self.graph, self.provider)
         host = self._decoding.host
-        session = open_session(self.graph if host is None else host.twin, self.provider, self.threads)
+        session = open_session(self.graph if host is None else host.graph, self.provider, self.threads)
         found = spec_of(self.graph)
         if _shape(found) != _shape(self.spec):
             raise SegkdError(
@@ -205,6 +205,7 @@ class OnnxRuntimeRunner(Runner):
             _check_array("out", out, labels_shape)
             if not out.flags.writeable:
                 raise SegkdError("out: expected an array that can be written, got a read-only one")
+
         start_ns = time.perf_counter_ns()
         self._binding.bind_cpu_input(self._session.get_inputs()[0].name, frames)
         result = out if self._tail is None else self._tail.buffer(batch)
@@ -213,6 +214,7 @@ class OnnxRuntimeRunner(Runner):
         self._session.run_with_iobinding(self._binding)
         done_ns = time.perf_counter_ns()
         stages_ms = {"compute": (done_ns - start_ns) / 1e6} if self.provider == "cpu" else {}
+
         if self._tail is not None:
             self._tail.decoder.decode(self._tail.buffer(batch), out)
             stages_ms["post"] = (time.perf_counter_ns() - done_ns) / 1e6
@@ -222,7 +224,7 @@ class OnnxRuntimeRunner(Runner):
     def describe(self) -> dict[str, Any]:
         """Runtime name, version, provider and device really used, thread counts, decoder, hashes of the graphs.
 
-        ``graph_sha256`` is the complete graph's, also where its logits twin ran.
+        ``graph_sha256`` is the complete graph's, also where its logits graph ran.
 
         Raises:
             SegkdError: outside ``with``: what was used is known once the session is open.
@@ -241,7 +243,7 @@ class OnnxRuntimeRunner(Runner):
             "inter_op_threads": options.inter_op_num_threads,
             "decoder": {"used": "graph" if host is None else "host", "why": self._decoding.why},
             "graph_sha256": sha256_file(self.graph),
-            "logits_sha256": None if host is None else sha256_file(host.twin),
+            "logits_sha256": None if host is None else sha256_file(host.graph),
         }
 
 

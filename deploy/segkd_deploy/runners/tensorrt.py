@@ -158,6 +158,7 @@ class TensorRTRunner(Runner):
         """
         session = self._session()
         api, gpu, engine, loaded = session.api, session.gpu, session.engine, session.loaded
+
         return {
             "name": api.name,
             "version": api.version,
@@ -202,7 +203,7 @@ class TensorRTRunner(Runner):
 
 
 class TensorRTRtxRunner(TensorRTRunner):
-    """The same in TensorRT-RTX, which finishes its kernels on the GPU when the engine is loaded."""
+    """A complete graph in TensorRT-RTX, which finishes its kernels on the GPU when the engine is loaded."""
 
     library = "tensorrt_rtx"
 

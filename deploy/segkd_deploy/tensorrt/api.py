@@ -103,6 +103,7 @@ def load_tensorrt(name: str = "tensorrt") -> TensorRT:
     """
     if name not in LIBRARIES:
         raise unknown_name("TensorRT library", name, LIBRARIES)
+
     try:
         module: Any = importlib.import_module(name)
     except ModuleNotFoundError as error:
@@ -117,6 +118,7 @@ def load_tensorrt(name: str = "tensorrt") -> TensorRT:
             f"{name} is installed but does not load: {error}; install the shared libraries of that version "
             "(the wheel's libs package, or libnvinfer of your system) and check LD_LIBRARY_PATH"
         ) from error
+
     version = str(module.__version__)
     if name == "tensorrt" and _number(version) < (8, 6):
         raise SegkdError(f"tensorrt {version} is too old; segkd needs 8.6 or newer (JetPack 6)")

@@ -148,11 +148,13 @@ class Session:
         cuda, stream = self._cuda, self._stream
         self._set_batch(batch)
         recorded = self._record(batch) if cuda_graph else None
+
         cuda.record(self._start, stream)
         if not self._zero_copy:
             size = math.prod(self._spec.frames_shape(batch))
             cuda.to_device(self._frames, self.frames_in.address, size, stream)
         cuda.record(self._copied, stream)
+
         if recorded is None:
             self.loaded.run(self._frames, self._labels, stream)
         else:
@@ -161,8 +163,10 @@ class Session:
         if not self._zero_copy:
             size = math.prod(self._spec.labels_shape(batch))
             cuda.to_host(self.labels_out.address, self._labels, size, stream)
+
         cuda.record(self._end, stream)
         cuda.wait(stream)
+
         compute_ms = cuda.elapsed_ms(self._copied, self._computed)
         if self._zero_copy:
             return {"compute": compute_ms}

@@ -9,7 +9,8 @@ from onnx import helper, numpy_helper
 
 from segkd_deploy.onnx_file.edit import GraphBytes, Quantised
 from segkd_deploy.onnx_file.wire import FLOAT
-from segkd_deploy.parity.sessions import open_bytes, run_frames
+from segkd_deploy.parity.sessions import open_bytes
+from segkd_deploy.runners.onnxruntime import run_frames
 from tests.deploy.parity.small import RIGHT, make_frames, make_model
 
 MODEL = make_model(replace(RIGHT, quantised=(-6.0, 5.0)), "logits")

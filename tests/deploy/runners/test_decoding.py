@@ -10,7 +10,7 @@ from onnx import helper
 from segkd.errors import SegkdError
 from segkd_deploy.bench.run_options import RunOptions
 from segkd_deploy.graph_spec import GraphSpec, LabelResize
-from segkd_deploy.runners.decoding import MIN_CLASSES, choose_decoding, twin_of
+from segkd_deploy.runners.decoding import MIN_CLASSES, choose_decoding, logits_graph_of
 from segkd_deploy.runners.onnxruntime import OnnxRuntimeRunner
 from tests.deploy.conftest import SHORT_BENCH, Run
 from tests.deploy.runners.base import BaseRunnerTester
@@ -37,7 +37,7 @@ class TestRunnerWithHostDecoder(BaseRunnerTester):
 
 def test_auto_takes_the_host_for_many_classes_and_says_why(many: Path) -> None:
     choice = choose_decoding("auto", many, "cpu")
-    assert choice.host is not None and choice.host.twin == many.with_name("model.fp32.logits.onnx")
+    assert choice.host is not None and choice.host.graph == many.with_name("model.fp32.logits.onnx")
     assert (choice.host.num_classes, choice.host.grid) == (MANY, GRID)
     assert choice.host.resize == LabelResize(SIZE, 1, 2, (30, 33), False)
     assert choice.why == "40 classes, the host decoder is taken from 32 on"
@@ -57,24 +57,24 @@ def test_other_providers_decode_in_the_graph(many: Path) -> None:
 
 
 def test_without_the_twin(many: Path) -> None:
-    twin_of(many).unlink()
+    logits_graph_of(many).unlink()
     choice = choose_decoding("auto", many, "cpu")
     assert choice.host is None and "model.fp32.logits.onnx is not there" in choice.why
-    with pytest.raises(SegkdError, match="needs the logits twin"):
+    with pytest.raises(SegkdError, match="needs the logits graph"):
         choose_decoding("host", many, "cpu")
 
 
-def test_twin_of_another_export(many: Path) -> None:
-    twin = onnx.load(twin_of(many))
-    helper.set_model_props(twin, {"weights_sha256": "other"})
-    onnx.save(twin, twin_of(many))
+def test_logits_graph_of_another_export(many: Path) -> None:
+    logits_graph = onnx.load(logits_graph_of(many))
+    helper.set_model_props(logits_graph, {"weights_sha256": "other"})
+    onnx.save(logits_graph, logits_graph_of(many))
     assert "of another export" in choose_decoding("auto", many, "cpu").why
     with pytest.raises(SegkdError, match="of another export"):
         choose_decoding("host", many, "cpu")
 
 
 def test_twin_that_gives_no_logits(many: Path) -> None:
-    onnx.save(onnx.load(many), twin_of(many))
+    onnx.save(onnx.load(many), logits_graph_of(many))
     with pytest.raises(SegkdError, match=r"expected float32 logits \(N, K, h, w\)"):
         choose_decoding("host", many, "cpu")
 
