@@ -19,6 +19,7 @@ from segkd_distill.balance import GradientBalance
 from segkd_distill.class_weights import class_weights
 from segkd_distill.data.augment import geometry_of, resolve_augment
 from segkd_distill.data.loader import BatchSource, split_rows
+from segkd_distill.data.meaning import say_what_a_crop_holds
 from segkd_distill.data.training_sets import open_training_sets
 from segkd_distill.device import open_fabric, place
 from segkd_distill.methods.compose import Composite, build_composite, weighted_methods
@@ -191,6 +192,8 @@ def assemble(recipe: Recipe, device: torch.device, workers: int = 0) -> Assembly
 
     # The networks, at the size of the data.
     crop = recipe.augment.crop or data.first_image_px
+    if recipe.augment.short_side is None and recipe.augment.transforms is None:
+        say_what_a_crop_holds(crop, data.first_image_px)
     if rows.total == 1:
         _check_single_image(student, crop)
     teacher, method = _build_teaching(recipe, student, data.train.labels)

@@ -68,6 +68,23 @@ def say_what_scores_mean(val: Dataset, spec: str, train: Dataset) -> None:
         print(f"note: {'; '.join(notes)} (`segkd data check {spec}` says more)", file=sys.stderr)
 
 
+def say_what_a_crop_holds(crop: tuple[int, int], image_px: tuple[int, int]) -> None:
+    """Say on stderr that a crop is larger than the pictures: what lies beyond them teaches nothing.
+
+    Args:
+        crop: height and width of what a step sees, in pixels.
+        image_px: height and width of the first training image.
+    """
+    held = min(crop[0], image_px[0]) * min(crop[1], image_px[1]) / (crop[0] * crop[1])
+    if held < 1:
+        print(
+            f"note: the crop of {crop[0]}x{crop[1]} is larger than the first training picture, "
+            f"{image_px[0]}x{image_px[1]}: {1 - held:.0%} of it is padding without labels; "
+            f"--imgsz {min(crop[0], image_px[0])}x{min(crop[1], image_px[1])} fits into it",
+            file=sys.stderr,
+        )
+
+
 def _has_label(val: Dataset) -> bool:
     """Whether any validation pixel has a class; files that cannot be read are named when they are validated."""
     for index in range(len(val)):

@@ -7,7 +7,7 @@ import pytest
 
 from segkd.data import open_dataset
 from segkd.errors import SegkdError
-from segkd_distill.data.meaning import require_two_classes, say_what_scores_mean
+from segkd_distill.data.meaning import require_two_classes, say_what_a_crop_holds, say_what_scores_mean
 from tests.core.data.files import folder, photo, save
 
 NAMES = [f"f{index}" for index in range(9)]
@@ -36,3 +36,20 @@ def test_what_scores_mean_is_one_line_and_nothing_where_all_is_well(tmp_path, ca
     (line,) = capsys.readouterr().err.splitlines()
     for words in ("val has 1 image:", "1 of 8 training pictures looked at have a fourth channel", "no pixel of val"):
         assert words in line
+
+
+@pytest.mark.parametrize(
+    ("crop", "words"),
+    [
+        ((100, 200), ""),
+        (
+            (200, 200),
+            "100x200: 50% of it is padding without labels; --imgsz 100x200",
+        ),
+        ((50, 400), "50% of it is padding without labels; --imgsz 50x200 fits into it"),
+    ],
+)
+def test_a_crop_larger_than_the_pictures_is_said(crop, words, capsys) -> None:
+    say_what_a_crop_holds(crop, (100, 200))
+    err = capsys.readouterr().err
+    assert words in err and err.count("\n") == bool(words)
