@@ -98,7 +98,7 @@ def fit(
 def _fit_in(
     run: Path, recipe: Recipe, *, device: str, workers: int, resume: bool, save_every: int | None
 ) -> dict[str, Any]:
-    """As :func:`fit`, in a folder that is ours, with a recipe that was checked."""
+    """Train in a folder that belongs to this process, with a recipe that was checked."""
     position = Position()
     chosen = choose_device(device)
     print(f"device: {describe_device(chosen)}", file=sys.stderr)

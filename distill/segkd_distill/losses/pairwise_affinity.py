@@ -178,7 +178,9 @@ def _by_nodes(s: Tensor, t: Tensor, differentiate: bool) -> tuple[Tensor, Tensor
 
 
 def _by_channels(s: Tensor, t: Tensor, differentiate: bool) -> tuple[Tensor, Tensor | None]:
-    """The same from products over the nodes, by ||t't - s's||^2 = ||tt'||^2 - 2 ||st'||^2 + ||ss'||^2.
+    """The squared distance of the affinities from products over the nodes, and the student's slope.
+
+    ||t't - s's||^2 = ||tt'||^2 - 2 ||st'||^2 + ||ss'||^2.
 
     The three terms nearly cancel where features have a common direction or the student is near its teacher. Therefore
     the identity serves only what remains of s and t without their means over the nodes; with v the (nodes,) products

@@ -57,7 +57,7 @@ class Needs:
 
     @classmethod
     def of_both(cls, taps: Iterable[str], *, labels: bool = False) -> Needs:
-        """The same taps of student and teacher."""
+        """A method that reads some taps of both networks."""
         return cls(frozenset(taps), frozenset(taps), labels)
 
     def widths(self, method: str, tap: str, student: TapInfo, teacher: TapInfo) -> tuple[int, int]:
@@ -222,7 +222,7 @@ def valid_pixels(labels: Tensor | None, ctx: StepContext, size: Iterable[int]) -
 
     Args:
         labels: (N, H, W) int.
-        ctx: tells the ignore index and which rows have labels; rows without are valid everywhere.
+        ctx: with the ignore index and which rows have labels; rows without are valid everywhere.
         size: the grid (height, width) of the result.
 
     Returns:

@@ -44,7 +44,7 @@ class ModelConfig:
     init_weights: Literal["kaiming", "torch"] = "kaiming"
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain lists and dicts, for JSON."""
+        """Plain lists and dicts, for JSON."""
         plain: dict[str, Any] = _plain(asdict(self))
         return plain
 

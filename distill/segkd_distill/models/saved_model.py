@@ -1,6 +1,6 @@
 """Run folders: a trained network with everything that is needed to use it.
 
-``student.safetensors`` is exactly ``model.state_dict()``; ``model.json`` tells architecture, label space,
+``student.safetensors`` is exactly ``model.state_dict()``; ``model.json`` says architecture, label space,
 normalisation and input size.
 """
 

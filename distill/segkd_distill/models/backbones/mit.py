@@ -72,7 +72,7 @@ class MiT(Backbone):
         return Features(maps[0], maps[1], maps[2], maps[3], maps[3])
 
     def init_weights(self) -> None:
-        """As the original: truncated normal (0.02) for linear layers, Kaiming (fan-out) for convolutions, biases 0."""
+        """The original's: truncated normal (0.02) for linear layers, Kaiming (fan-out) for convolutions, biases 0."""
         for layer in self.modules():
             if isinstance(layer, nn.Linear):
                 nn.init.trunc_normal_(layer.weight, std=0.02)

@@ -95,7 +95,7 @@ def in_class_order(
 
 
 def load_checkpoint(model: Network, checkpoint: Checkpoint, *, other_classes: bool = False) -> LoadReport:
-    """As :func:`load_weights`, for a checkpoint that is read already; prints nothing.
+    """Load a checkpoint that is read already into a network; prints nothing.
 
     Raises:
         SegkdError: if it does not fit.

@@ -28,7 +28,7 @@ class DeepLabV3Head(DecodeHead):
     ``context`` is the bottleneck's output before dropout; ``decoder`` is what the classifier reads, after dropout.
 
     Args:
-        backbone: tells the width and stride of c4.
+        backbone: gives the width and stride of c4.
         num_classes: classes.
         channels: width of each ASPP branch, of the bottleneck and of the convolutions behind it.
         dilations: dilations of the ASPP branches; 1 is a 1x1 convolution.

@@ -32,7 +32,7 @@ class DeepLabV3PlusHead(DecodeHead):
     after dropout.
 
     Args:
-        backbone: tells the widths and strides of c1 and c4.
+        backbone: gives the widths and strides of c1 and c4.
         num_classes: classes.
         channels: width of each ASPP branch, of the bottleneck and of the decoder.
         c1_channels: width to which c1 is reduced.

@@ -30,7 +30,7 @@ class FCNHead(DecodeHead):
     ``context`` is the convolution's output; ``decoder`` is the same after dropout.
 
     Args:
-        backbone: tells the widths and strides of the inputs.
+        backbone: gives the widths and strides of the inputs.
         num_classes: classes.
         inputs: the stages that the head reads, ``c1`` to ``c4``; HRNet's head reads all four.
         channels: width of the convolution; None for as many as the inputs have.

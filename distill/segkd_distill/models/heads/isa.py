@@ -53,7 +53,7 @@ class ISAHead(DecodeHead):
     ``context`` is the 1x1 convolution's output; ``decoder`` is the same after dropout.
 
     Args:
-        backbone: tells the width and stride of c4.
+        backbone: gives the width and stride of c4.
         num_classes: classes.
         channels: width of the head.
         key_channels: channels of keys and queries.

@@ -28,7 +28,7 @@ class PSPHead(DecodeHead):
     ``context`` is the bottleneck's output; ``decoder`` is the same after dropout.
 
     Args:
-        backbone: tells the width and stride of c4.
+        backbone: gives the width and stride of c4.
         num_classes: classes.
         channels: width of the bottleneck.
         branch_channels: width of each pooled branch; None for that of the bottleneck.

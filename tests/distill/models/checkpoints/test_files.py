@@ -10,31 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
 
 from segkd.errors import SegkdError
 from segkd_distill.models.checkpoints.files import Inert, load_tensors, read_file, save_tensors
 from segkd_distill.models.checkpoints.wrappings import strip_prefixes
-from segkd_distill.models.segmenter import Segmenter
-from segkd_distill.models.zoo import ModelConfig, build_model
-
-CONFIG = ModelConfig(
-    "small",
-    "resnetv1c",
-    "psp",
-    {"depth": 18, "base_width": 8, "blocks": (1, 1, 1, 1)},
-    {"channels": 8},
-    auxiliary_channels=8,
-)
-
-
-def model(seed: int = 0, classes: int = 3, config: ModelConfig = CONFIG) -> Segmenter:
-    torch.manual_seed(seed)
-    return build_model(config, classes)
-
-
-def equal(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:
-    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+from tests.distill.models.checkpoints.small import equal, model
 
 
 class Malicious:

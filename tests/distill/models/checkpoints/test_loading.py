@@ -10,26 +10,9 @@ from torch import Tensor
 from segkd.errors import SegkdError
 from segkd_distill.models.checkpoints.formats.base import Normalisation
 from segkd_distill.models.checkpoints.loading import load_backbone_weights, load_into, load_weights, set_normalisation
-from segkd_distill.models.segmenter import IMAGENET_MEAN, IMAGENET_STD, Segmenter
-from segkd_distill.models.zoo import ModelConfig, build_model
-
-CONFIG = ModelConfig(
-    "small",
-    "resnetv1c",
-    "psp",
-    {"depth": 18, "base_width": 8, "blocks": (1, 1, 1, 1)},
-    {"channels": 8},
-    auxiliary_channels=8,
-)
-
-
-def model(seed: int = 0, classes: int = 3, config: ModelConfig = CONFIG) -> Segmenter:
-    torch.manual_seed(seed)
-    return build_model(config, classes)
-
-
-def equal(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:
-    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+from segkd_distill.models.segmenter import IMAGENET_MEAN, IMAGENET_STD
+from segkd_distill.models.zoo import build_model
+from tests.distill.models.checkpoints.small import CONFIG, equal, model
 
 
 class TestLoadInto:
