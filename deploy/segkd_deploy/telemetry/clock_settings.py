@@ -170,6 +170,7 @@ def restore_saved(root: Path) -> list[str]:
         return []
     except (OSError, ValueError, KeyError, TypeError) as error:
         return [f"{file} cannot be read ({error}); restart the machine to put the clocks back"]
+
     failures = []
     if saved.jetson_clocks is not None and saved.store is not None:
         try:
@@ -181,6 +182,7 @@ def restore_saved(root: Path) -> list[str]:
             write_setting(setting)
         except SegkdError as error:
             failures.append(str(error))
+
     if not failures:
         file.unlink(missing_ok=True)
         if saved.store is not None:

@@ -78,12 +78,14 @@ def energy(telemetry: Telemetry, start_ns: int, end_ns: int, frames: int, idle_w
     """
     if frames < 1 or end_ns <= start_ns:
         raise SegkdError(f"energy: expected frames in a window, got {frames} in {(end_ns - start_ns) / 1e9:g} s")
+
     duration_s = (end_ns - start_ns) / 1e9
     times = [sample.time_ns for sample in telemetry.samples if start_ns <= sample.time_ns <= end_ns]
     used_j = telemetry.energy_j(start_ns, end_ns)
     if used_j is None:
         reason = telemetry.power.reason or "power is not available: the samples do not reach over the timed window"
         return Energy(None, None, len(times), duration_s, None, None, None, None, None, None, (), reason)
+
     net_mj = None if idle_w is None else 1e3 * (used_j - idle_w * duration_s) / frames
     return Energy(
         rail=telemetry.power.name,

@@ -72,6 +72,7 @@ def locked_clocks(root: Path = Path("/")) -> Iterator[LockedClocks]:
         settings = [] if jetson_clocks is not None else plan_lock(root)
         if jetson_clocks is None and not settings:
             raise BackendMissing("no clock can be locked here: neither jetson_clocks, nor cpufreq or devfreq in /sys")
+
         if jetson_clocks is not None:
             store = state_file(root).with_name("jetson_clocks.conf")
             _store(jetson_clocks, store)
@@ -79,6 +80,7 @@ def locked_clocks(root: Path = Path("/")) -> Iterator[LockedClocks]:
         else:
             saved = save_settings(settings)
         write_state(root, saved)
+
         with _watchdog(root, lock_file), _restored(root):
             if jetson_clocks is not None:
                 run_jetson_clocks(str(jetson_clocks))

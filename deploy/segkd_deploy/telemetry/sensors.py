@@ -70,12 +70,14 @@ class Sensors:
         temperature_c = {zone.name: zone.read_c() for zone in self.zones}
         gpu_hz = None if self._gpu_clock is None else self._gpu_clock.read_hz()
         alerts = [alert.name for alert in self.alerts if alert.read()]
+
         if self.nvml is not None:
             power_w[self.nvml.name] = self.nvml.read_w()
             energy_j[self.nvml.name] = self.nvml.read_j()
             temperature_c[self.nvml.name] = self.nvml.read_c()
             gpu_hz = self.nvml.read_hz()
             alerts += self.nvml.slowdowns()
+
         counts = {counter.name: counter.read() for counter in self.throttle_counters}
         return Sample(
             time_ns=time_ns,

@@ -89,6 +89,7 @@ def read_state(root: Path = Path("/"), gpu: int = 0) -> DeviceState:
     board = read_board(root) if sensors.tegra else None
     discrete = None if sensors.nvml is None else sensors.nvml.to_dict()
     source = sensors.source
+
     return DeviceState(
         model=read_model(root),
         board=board,
