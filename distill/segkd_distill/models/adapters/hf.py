@@ -65,12 +65,16 @@ def open_teacher(place: str, weights: str | Path | None, num_classes: int) -> Te
     folder = find_folder(place)
     config = read_config(folder)
     names = class_names(config)
-    model_type = config.get("model_type")
+
+    # Networks of transformers' own.
+    model_type = str(config.get("model_type"))
     if model_type in MASK_CLASSIFIERS:
         return Teacher(open_mask_classifier(folder, model_type), names)
     if model_type != "segformer":
         model = load_model(folder, "AutoModelForSemanticSegmentation")
         return Teacher(SemanticModel(model, normalisation(folder)), names)
+
+    # A SegFormer is a network of ours.
     checkpoint = read_checkpoint(weights_file(folder))
     if checkpoint.num_classes is None:
         raise SegkdError(

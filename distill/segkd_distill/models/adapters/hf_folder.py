@@ -111,6 +111,7 @@ def normalisation(folder: Path) -> Preprocessing:
     if values is None:
         print(f"hf:{folder} has no {PREPROCESSOR}: ImageNet's mean and deviation are used", file=sys.stderr)
         return Preprocessing()
+
     try:
         scale = 1 / float(values.get("rescale_factor", 1 / 255)) if values.get("do_rescale", True) else 1.0
         mean, std = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)

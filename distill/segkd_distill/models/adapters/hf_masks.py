@@ -19,7 +19,7 @@ from torch import Tensor
 
 from segkd.errors import SegkdError, import_extra
 from segkd_distill.models.adapters.hf_folder import Preprocessing, normalisation
-from segkd_distill.models.adapters.hf_model import HuggingFaceModel, load_model
+from segkd_distill.models.adapters.hf_model import HuggingFaceModel, load_model, trained_size
 from segkd_distill.models.output import SegOutput, TapInfo
 
 # Model type -> the module whose output, one vector per pixel, is multiplied by the queries to give the masks.
@@ -141,8 +141,7 @@ class MaskClassifier(HuggingFaceModel):
 
     def input_size(self) -> tuple[int, int] | None:
         """The size of EoMT's training; None for the others."""
-        config = self.model.config
-        return (config.image_size, config.image_size) if config.model_type.startswith("eomt") else None
+        return trained_size(self.model.config) if self.model.config.model_type.startswith("eomt") else None
 
     def _projection(self) -> Any:
         return self.model.get_submodule(MASK_CLASSIFIERS[self.model.config.model_type])

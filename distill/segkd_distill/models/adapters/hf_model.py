@@ -49,6 +49,12 @@ def load_model(folder: Path, auto_class: str, **settings: Any) -> Any:
     return model
 
 
+def trained_size(config: Any) -> tuple[int, int]:
+    """Height and width that a configuration's ``image_size`` gives, one number or two."""
+    size = config.image_size
+    return (size, size) if isinstance(size, int) else (int(size[0]), int(size[1]))
+
+
 class HuggingFaceModel(LogitsNetwork):
     """A transformers model; subclasses turn its output into logits.
 
@@ -89,8 +95,7 @@ class SemanticModel(HuggingFaceModel):
 
     def input_size(self) -> tuple[int, int] | None:
         """The size of its training, where position codes are laid out for it."""
-        config = self.model.config
-        return (config.image_size, config.image_size) if config.model_type in ONE_SIZE else None
+        return trained_size(self.model.config) if self.model.config.model_type in ONE_SIZE else None
 
     def check_size(self, size: Sequence[int]) -> None:
         """Nothing: which other sizes such a model can take is its own business; :meth:`run` says when it cannot."""

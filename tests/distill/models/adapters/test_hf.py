@@ -141,6 +141,15 @@ def test_without_a_preprocessor_it_is_imagenets_and_said_so(tmp_path: Path, caps
         hf_folder.normalisation(tmp_path)
 
 
+def test_a_processor_of_text_and_pixels_keeps_both_in_one_file(tmp_path: Path) -> None:
+    (tmp_path / "processor_config.json").write_text(
+        json.dumps({"image_processor": {**IMAGENET, "image_mean": [0.5] * 3}})
+    )
+    assert hf_folder.normalisation(tmp_path).mean == pytest.approx((127.5,) * 3)
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(IMAGENET))
+    assert hf_folder.normalisation(tmp_path).mean == pytest.approx(IMAGENET_MEAN)
+
+
 def test_class_names() -> None:
     assert hf_folder.class_names(
         {"id2label": {"1": "b", "0": "a", "10": "k", **{str(i): "x" for i in range(2, 10)}}}
@@ -216,6 +225,10 @@ def test_what_cannot_teach(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text('{"model_type": "segformer"}')
     with pytest.raises(SegkdError, match=r"has no model\.safetensors or pytorch_model\.bin"):
         open_foreign_teacher(f"hf:{tmp_path}", None, 5)
+    for strange in ('["eomt"]', "{}", "null"):
+        (tmp_path / "config.json").write_text(f'{{"model_type": {strange}}}')
+        with pytest.raises(SegkdError, match="transformers makes no semantic segmentation model of it"):
+            open_foreign_teacher(f"hf:{tmp_path}", None, 5)
     (tmp_path / "config.json").write_text('{"model_type": "bert"}')
     with pytest.raises(SegkdError, match="transformers makes no semantic segmentation model of it"):
         open_foreign_teacher(f"hf:{tmp_path}", None, 5)

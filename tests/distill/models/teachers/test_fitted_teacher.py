@@ -169,6 +169,23 @@ def test_eomt_labels_larger_images_in_tiles(tmp_path: Path) -> None:
     assert torch.allclose(logits[..., :2], left[..., :2], atol=1e-5)
 
 
+@pytest.mark.parametrize("fit", ["tile", "resize"])
+def test_dpt_labels_images_that_are_no_squares(fit: Fit, tmp_path: Path) -> None:
+    from transformers import DPTConfig, DPTForSemanticSegmentation
+
+    size = {"hidden_size": 32, "num_hidden_layers": 4, "num_attention_heads": 2, "intermediate_size": 32}
+    neck = {"neck_hidden_sizes": [8] * 4, "fusion_hidden_size": 8, "backbone_out_indices": [0, 1, 2, 3]}
+    torch.manual_seed(0)
+    names = {0: "road", 1: "sky", 2: "car"}
+    DPTForSemanticSegmentation(DPTConfig(**size, **neck, image_size=64, id2label=names)).save_pretrained(tmp_path)
+    space, image = labels("road", "sky", "car"), picture(64, 96)
+    with pytest.raises(SegkdError, match="it was trained at 64: try --imgsz or --teacher-fit"):
+        load_teacher(f"hf:{tmp_path}", None, space)(image)
+    network = load_teacher(f"hf:{tmp_path}", None, space, fit=fit)
+    logits = network(image).logits
+    assert network.upsample(logits, (64, 96)).shape == (2, 3, 64, 96) and torch.isfinite(logits).all()
+
+
 def test_eval_asks_how_images_reach_a_network_of_one_size(streets: Path, tmp_path: Path) -> None:
     path = write(tmp_path / "fixed.onnx", classes=19, shape=[1, 3, 24, 24])
     words = [path, "--data", f"cityscapes:{streets},frames=:1", "--device", "cpu"]
