@@ -34,7 +34,7 @@ def load_model(folder: Path, auto_class: str, **settings: Any) -> Any:
         model, report = getattr(transformers, auto_class).from_pretrained(
             folder, local_files_only=True, trust_remote_code=False, output_loading_info=True, **settings
         )
-    except (OSError, ValueError, ImportError, RuntimeError, KeyError) as error:
+    except (OSError, ValueError, ImportError, RuntimeError, LookupError, TypeError, AttributeError) as error:
         reason = " ".join(str(error).split())[:200]
         raise SegkdError(f"hf:{folder}: transformers makes no semantic segmentation model of it ({reason})") from error
 

@@ -63,14 +63,14 @@ def test_transformers_is_not_needed_for_a_segformer(folder: Path, monkeypatch: p
     monkeypatch.setitem(sys.modules, "transformers", None)
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
     assert isinstance(load_teacher(f"hf:{folder}", None, labels(*NAMES)), Segmenter)
-    with pytest.raises(MissingExtra, match=r"huggingface_hub is not installed: pip install 'segkd\[hf\]'"):
+    with pytest.raises(MissingExtra, match=r"huggingface_hub is not installed: pip install .*\[hf\]'"):
         hf_folder.find_folder("nvidia/segformer-b0")
 
 
 def test_other_models_need_transformers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     save_mobilenet(tmp_path, 5)
     monkeypatch.setitem(sys.modules, "transformers", None)
-    with pytest.raises(MissingExtra, match=r"transformers is not installed: pip install 'segkd\[hf\]'"):
+    with pytest.raises(MissingExtra, match=r"transformers is not installed: pip install .*\[hf\]'"):
         open_foreign_teacher(f"hf:{tmp_path}", None, 5)
 
 
