@@ -259,12 +259,14 @@ assert "torch" not in sys.modules
 MAX_LOOSE = 12
 # Folders whose every file is one of a kind and is found by its name: they may hold more, and need no list.
 ONE_OF_A_KIND = re.compile(
-    "(losses|methods|backbones|heads|readers|readers/labels|commands|adapters|rules|checkpoints/formats)$"
+    "(losses|methods|backbones|heads|readers|readers/labels|commands|adapters|rules|scenarios|checkpoints/formats)$"
 )
-# Rooms whose rebuilding is done.
+# Folders that are being rebuilt; targets is to have at most 14 modules then.
+UNLISTED = {"deploy/segkd_deploy/compare", "deploy/segkd_deploy/targets"}
+# Rooms whose functions have their paragraphs.
 FURNISHED = ("core", "distill", "export")
 # Folders that may hold more for another reason: telemetry is a model of the house as it is, targets has more stages.
-LARGER = {"deploy/segkd_deploy/telemetry": 20, "deploy/segkd_deploy/targets": 14}
+LARGER = {"deploy/segkd_deploy/telemetry": 20, "deploy/segkd_deploy/targets": 17}
 # Functions that are long enough to need paragraphs, and how many of them may have none.
 LONG_BODY, BARE_SHARE = 20, 0.15
 
@@ -279,20 +281,21 @@ def loose(folder: Path) -> list[str]:
     return sorted(path.stem for path in folder.glob("*.py") if path.stem not in ("__init__", "__main__"))
 
 
-@pytest.mark.parametrize("room", FURNISHED)
+@pytest.mark.parametrize("room", ROOMS)
 def test_no_folder_holds_many_loose_modules(room: str) -> None:
     counts = {name(f): len(loose(f)) for f in folders(room) if not ONE_OF_A_KIND.search(name(f))}
     assert {f: count for f, count in counts.items() if count > LARGER.get(f, MAX_LOOSE)} == {}
 
 
-@pytest.mark.parametrize("room", FURNISHED)
+@pytest.mark.parametrize("room", ROOMS)
 def test_the_docstring_of_a_folder_names_its_modules(room: str) -> None:
     for folder in folders(room):
         text = ast.get_docstring(ast.parse((folder / "__init__.py").read_text(encoding="utf-8"))) or ""
-        listed = set(re.findall(r"``(\w+)``", "\n".join(re.findall(r"^[-|].*", text, re.MULTILINE))))
+        listed = set(re.findall(r"``(\w+)``", "\n".join(re.findall(r"^- .*", text, re.MULTILINE))))
         inner = {path.parent.name for path in folder.glob("*/__init__.py")}
-        if not ONE_OF_A_KIND.search(name(folder)) and len(loose(folder)) > 3:
-            assert set(loose(folder)) - listed == set(), f"{name(folder)}/__init__.py says nothing of these"
+        if not ONE_OF_A_KIND.search(name(folder)) and name(folder) not in UNLISTED and len(loose(folder)) > 3:
+            files = set(re.findall(r"\b(\w+)\.py\b", text))
+            assert set(loose(folder)) - listed - files == set(), f"{name(folder)}/__init__.py says nothing of these"
         assert listed - set(loose(folder)) - inner == set(), f"{name(folder)}/__init__.py names what is not there"
 
 

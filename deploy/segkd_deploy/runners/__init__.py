@@ -1,4 +1,9 @@
-"""Runtimes for exported graphs, found through one table."""
+"""Runtimes for exported graphs, found through one table.
+
+- ``base``: what every runtime offers; ``onnxruntime``, ``tensorrt``: the runtimes; ``batches``: many frames through one
+- ``decoding``, ``host_decoder``: who turns logits into labels, and how the CPU does
+- ``onnx_profile``: what each node did
+"""
 
 from __future__ import annotations
 

@@ -17,6 +17,11 @@ stays small. Every path is taken below ``root``, which tests point at a tree of 
     used.fields()                                 # the ``power`` object of bench.json (POWER_FIELDS)
     measured.thermal.fields()                     # the ``thermal`` object of bench.json (THERMAL_FIELDS)
     measured.reasons, used.warnings               # what makes the run invalid; what to know when using the numbers
+
+- ``state``, ``jetson``, ``nvml``: the device at one moment; ``clocks``, ``thermal``, ``rails``, ``rapl``: its sensors
+- ``sysfs``: reading them; ``sensors``, ``sample``: all at once; ``sampler``, ``sampling_process``: beside a measurement
+- ``telemetry``, ``integrate``, ``energy``, ``power_source``: a window's numbers; ``throttle``: why it does not count
+- ``lock_clocks``, ``clock_settings``, ``clock_watchdog``: clocks that stay where they are
 """
 
 from segkd_deploy.telemetry.energy import Energy, energy
