@@ -5,7 +5,7 @@ The product's way in is ``from segkd_deploy import load; labels = load("artifact
 - ``artifact``, ``graph_spec``, ``reference``: an opened artifact, its graphs' contract, the frames that it brings along
 - ``camera``, ``evaluate``, ``eval_source``: frames as cameras give them, labels of a set, artifacts for ``segkd eval``
 - ``chips``, ``device``: what graphs are made for, and what is here; ``evidence``: whether measurements still hold
-- ``runners/``, ``onnx_file/``, ``tensorrt/``, ``inference/``: running graphs; ``parity/``, ``bench/``: comparing, timing
+- ``runners/``, ``onnx_file/``, ``tensorrt/``, ``inference/``: running graphs; ``parity/``, ``bench/``: judging them
 - ``gates/``, ``release/``, ``compare/``: verdicts; ``targets/``, ``telemetry/``: devices and their state
 """
 
