@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from segkd.options import OUT_FILE, Number, json_option
-from segkd_deploy.targets.options import Remote, target_options
+from segkd_deploy.targets.remote import Remote, target_options
 
 if TYPE_CHECKING:
     from segkd_deploy.artifact import Artifact

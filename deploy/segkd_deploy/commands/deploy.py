@@ -59,7 +59,6 @@ def deploy(
     from segkd_deploy.targets.deploy import Request, deploy_all
     from segkd_deploy.targets.devices import resolve_targets
     from segkd_deploy.targets.job import Timeouts
-    from segkd_deploy.targets.stopping import ends_cleanly
 
     opened = open_artifact(artifact)
     require_writable_folder(out)
@@ -73,8 +72,7 @@ def deploy(
         timeouts=timeouts,
         **options,
     )
-    with ends_cleanly():
-        report = deploy_all(request, tell=lambda name, line: click.echo(f"{name}: {line}", err=True))
+    report = deploy_all(request, tell=lambda name, line: click.echo(f"{name}: {line}", err=True))
     if as_json:
         print_json(report)
     else:

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from segkd.options import OUT_FILE, json_option
-from segkd_deploy.targets.options import Remote, target_options
+from segkd_deploy.targets.remote import Remote, target_options
 
 
 @click.command()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,6 @@ from segkd.errors import SegkdError
 from segkd_deploy.compare.collect import collect
 from segkd_deploy.compare.conflicts import Conflict, bases_of, basis_of, conditions_of, find_conflicts
 from segkd_deploy.compare.entry import Entry
-from segkd_deploy.compare.pareto import pareto_front
 
 SCHEMA = 1
 # Cost -> its label with the unit.
@@ -101,6 +100,29 @@ def compare(paths: Sequence[Path], variants: Sequence[str] = (), *, force: bool 
     )
     result.fronts.update({cost: front for cost in COSTS if (front := _front(result, cost))})
     return result
+
+
+def pareto_front(points: Mapping[str, tuple[float, float]]) -> list[str]:
+    """The points that no other dominates.
+
+    A point dominates another if it costs no more and scores no less, and differs in one of both; equal points dominate
+    each other not, so all of them stay.
+
+    Args:
+        points: name -> (cost, score); a lower cost and a higher score are better.
+
+    Returns:
+        Names in rising cost, those of equal cost by name.
+    """
+    ordered = sorted(points, key=lambda name: (points[name][0], -points[name][1], name))
+    front: list[str] = []
+    best: tuple[float, float] | None = None
+    for name in ordered:
+        cost, score = points[name]
+        if best is None or score > best[1] or (cost, score) == best:
+            front.append(name)
+            best = (cost, score)
+    return front
 
 
 def _front(comparison: Comparison, cost: str) -> list[str]:

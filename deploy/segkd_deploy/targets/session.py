@@ -12,10 +12,9 @@ from typing import Any
 from segkd.errors import BackendMissing, SegkdError
 from segkd.files import write_atomic
 from segkd_deploy.targets.connection import Connection, ConnectionLost, NoSpace
-from segkd_deploy.targets.local import LocalTransport
 from segkd_deploy.targets.on_device.agent import CHUNK_BYTES
 from segkd_deploy.targets.spec import TargetSpec
-from segkd_deploy.targets.ssh import SshTransport
+from segkd_deploy.targets.transport import LocalTransport, SshTransport
 
 RECONNECT_DELAYS_S = (0.5, 1.0, 2.0, 4.0, 8.0)
 _MB = 1e6

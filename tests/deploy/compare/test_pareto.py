@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from segkd_deploy.compare.pareto import pareto_front
+from segkd_deploy.compare.comparison import pareto_front
 
 
 def test_by_hand() -> None:

@@ -118,7 +118,9 @@ def test_wrong_key(server: SshServer, tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_no_answer(server: SshServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("segkd_deploy.targets.ssh.OPTIONS", ("BatchMode=yes", "ConnectTimeout=1", "LogLevel=ERROR"))
+    monkeypatch.setattr(
+        "segkd_deploy.targets.transport.SSH_OPTIONS", ("BatchMode=yes", "ConnectTimeout=1", "LogLevel=ERROR")
+    )
     with socket.create_server(("127.0.0.1", 0)) as mute:  # accepts and says nothing
         error = error_of(dataclasses.replace(spec_of(server), port=mute.getsockname()[1]))
     assert (error.exit_code == 3 and "timed out" in str(error).lower()) or "no answer" in str(error)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import shlex
-import signal
-import subprocess
 import sys
 from pathlib import Path
 
@@ -15,7 +13,6 @@ from segkd.errors import BackendMissing, SegkdError
 from segkd_deploy.targets import connection
 from segkd_deploy.targets.session import Session
 from segkd_deploy.targets.spec import TargetSpec
-from segkd_deploy.targets.stopping import ends_cleanly
 
 _LAST = 'for last; do :; done\nexec sh -c "$last"\n'
 # Passes on what the device says in small pieces, with pauses.
@@ -89,22 +86,3 @@ def test_silence_is_a_lost_line(spec: TargetSpec, tmp_path: Path, monkeypatch: p
         monkeypatch.setattr(connection, "SILENCE_TIMEOUT_S", 0.2)
         with pytest.raises(BackendMissing, match="no answer in time"):
             session.ask("run", code="import time; time.sleep(5)", paths=[])
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_unwinds_and_gives_its_code(number: signal.Signals) -> None:
-    code = (
-        "import os, sys\nfrom segkd_deploy.targets.stopping import ends_cleanly\n"
-        f"with ends_cleanly():\n    try:\n        os.kill(os.getpid(), {int(number)})\n    finally:\n"
-        f"        os.kill(os.getpid(), {int(number)})\n        print('unwound')\n"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout) == (128 + number, "unwound\n")
-    assert done.stderr == f"segkd: stopped by {number.name}; what ran on devices was ended there\n"
-
-
-def test_handlers_are_put_back() -> None:
-    before = signal.getsignal(signal.SIGTERM)
-    with ends_cleanly():
-        assert signal.getsignal(signal.SIGTERM) is not before
-    assert signal.getsignal(signal.SIGTERM) is before

@@ -9,8 +9,7 @@ import pytest
 
 from segkd.errors import BackendMissing
 from segkd_deploy.targets.spec import TargetSpec
-from segkd_deploy.targets.ssh import SshTransport
-from segkd_deploy.targets.transport import MARK, bootstrap
+from segkd_deploy.targets.transport import MARK, SshTransport, bootstrap
 
 SPEC = TargetSpec("orin", host="10.0.0.4", user="nvidia", port=2222, env={"TOKEN": "hunter2"})
 

@@ -8,7 +8,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from segkd_deploy.targets.options import Remote, target_options
+from segkd_deploy.targets.remote import Remote, target_options
 
 
 @pytest.fixture

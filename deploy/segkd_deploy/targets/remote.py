@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -12,6 +12,7 @@ import click
 
 if TYPE_CHECKING:
     from segkd_deploy.artifact import Artifact
+    from segkd_deploy.targets.session import Say
     from segkd_deploy.targets.spec import TargetSpec
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -36,8 +37,6 @@ class Remote:
 
     def run(self, command: str, artifact: Artifact, path: Path, runtime: str, provider: str | None) -> dict[str, Any]:
         """Run there; the evidence, which lies at ``path`` afterwards."""
-        from segkd_deploy.targets.command import run_command
-
         return run_command(
             self.spec,
             artifact,
@@ -48,6 +47,56 @@ class Remote:
             provider=provider,
             say=lambda line: click.echo(f"{self.spec.name}: {line}", err=True),
         )
+
+
+def run_command(
+    spec: TargetSpec,
+    artifact: Artifact,
+    command: str,
+    words: Sequence[str],
+    path: Path,
+    *,
+    runtime: str,
+    provider: str | None,
+    say: Say,
+) -> dict[str, Any]:
+    """Run ``segkd COMMAND ARTIFACT WORDS --out PATH`` on a device.
+
+    Args:
+        spec: the device.
+        artifact: what is copied there.
+        command: ``validate`` or ``bench``.
+        words: more words of the command.
+        path: where its evidence goes here; what it writes beside that goes beside it.
+        runtime: a key of ``RUNNERS``.
+        provider: None for the device's own, else the runtime's.
+        say: is told what happens.
+
+    Returns:
+        The evidence.
+
+    Raises:
+        SegkdError: if the device cannot run it (see ``run_on_target``), or the command wrote no evidence there.
+    """
+    import threading
+
+    from segkd.errors import SegkdError
+    from segkd.files import read_json
+    from segkd_deploy.runners import default_provider
+    from segkd_deploy.targets.in_threads import in_threads
+    from segkd_deploy.targets.job import ARTIFACT, OUT, Step, Timeouts, run_on_target
+
+    provider = provider or spec.provider or default_provider(runtime)
+    words = [*words, "--runtime", runtime, "--provider", provider, "--out", f"{OUT}/{path.name}"]
+    steps, cancel = [Step.segkd(command, ARTIFACT, *words)], threading.Event()
+    run = functools.partial(
+        run_on_target, spec, artifact, steps, path.parent, runtime=runtime, timeouts=Timeouts(), say=say, cancel=cancel
+    )
+    (outcome,) = in_threads([run], cancel)
+    if path not in outcome.files:
+        raise SegkdError(f"{spec.name}: {command} wrote nothing there; the lines above say why")
+    result: dict[str, Any] = read_json(path)
+    return result
 
 
 def target_options(command: Command) -> Command:
