@@ -27,4 +27,6 @@ def run_evaluation(run: Path, recipe: Recipe) -> Evaluation | None:
         return None
     if not 0 <= miou <= 1 or not math.isfinite(miou):
         return None
-    return Evaluation(miou=miou, fingerprint=fingerprint, protocol=f"{recipe.eval.protocol}, {recipe.eval.mode}")
+    return Evaluation(
+        miou=miou, fingerprint=fingerprint, protocol=f"{recipe.eval.protocol or 'full'}, {recipe.eval.mode}"
+    )

@@ -17,7 +17,7 @@ def test_what_the_run_says_of_itself(tmp_path: Path) -> None:
     write_json(tmp_path / "run.json", GOOD)
     found = run_evaluation(tmp_path, Recipe())
     assert found is not None and (found.miou, found.fingerprint) == (0.5, "abc")
-    assert found.protocol.endswith("whole")
+    assert found.protocol == "full, whole"
 
 
 @pytest.mark.parametrize("change", [{"eval": {}}, {"eval": {"miou": None}}, {"data": {}}, {"eval": {"miou": 50.0}}])
