@@ -9,7 +9,8 @@ another place, proves where it comes from.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +21,18 @@ from segkd.folders import ArtifactFiles
 from segkd_deploy.release.archive import BundleArchive
 from segkd_deploy.release.bundle import Release, prepare_release
 from segkd_deploy.release.checksums import FILE_NAME, SUMS_BYTES, verify_hashes
+from segkd_deploy.release.earlier import earlier_rows
 
 CARD, GATES, RECORD = "MODEL_CARD.md", "gates.yaml", "release.json"
 REQUIRED = (ArtifactFiles.MANIFEST, ArtifactFiles.PARITY, ArtifactFiles.BENCH, GATES, RECORD, CARD)
 
 
-def verify_release(bundle: Path) -> dict[str, str]:
+def verify_release(bundle: Path, note: Callable[[str], None] = lambda text: None) -> dict[str, str]:
     """Verify a bundle, a folder or an archive; an archive is unpacked beside nothing, and only once its hashes hold.
+
+    Args:
+        bundle: what to verify.
+        note: takes a sentence on what people should know of a bundle that verifies.
 
     Returns:
         Path -> hash of its files.
@@ -40,7 +46,7 @@ def verify_release(bundle: Path) -> dict[str, str]:
     if missing:
         raise GateFailed(f"{bundle}: {listed(missing, 10)}: missing; this is no whole bundle, fetch it again")
     if bundle.is_dir():
-        _check_content(bundle, bundle)
+        _check_content(bundle, bundle, note)
         return found
 
     # The archive is read again while it is unpacked: it may have been changed in between.
@@ -49,7 +55,7 @@ def verify_release(bundle: Path) -> dict[str, str]:
             unpacked = BundleArchive(bundle, FILE_NAME, SUMS_BYTES, Path(folder)).read()
             if {name: sha256 for name, sha256 in unpacked.hashes.items() if name != FILE_NAME} != found:
                 raise GateFailed(f"{bundle} changed while it was verified; fetch it again")
-            _check_content(Path(folder), bundle)
+            _check_content(Path(folder), bundle, note)
     except OSError as error:
         raise SegkdError(
             f"{bundle}: cannot be unpacked for its check ({error.strerror}); name a larger folder in TMPDIR"
@@ -57,7 +63,7 @@ def verify_release(bundle: Path) -> dict[str, str]:
     return found
 
 
-def _check_content(folder: Path, bundle: Path) -> None:
+def _check_content(folder: Path, bundle: Path, note: Callable[[str], None]) -> None:
     """Make the release again from the bundle's own files, and compare."""
     try:
         record = read_checked(folder / RECORD, ReleaseRecord, "fetch it again", ("name", "version", "gates", "passed"))
@@ -66,7 +72,7 @@ def _check_content(folder: Path, bundle: Path) -> None:
     except SegkdError as error:
         words = str(error).replace(f"{folder}/", "").replace(str(folder), str(bundle))
         raise GateFailed(f"{bundle}: {words}") from error
-    problems = _differences(record, again)
+    problems = _problems(record, again, note)
     title = f"# {name} {version}"
     if not (folder / CARD).read_bytes().startswith(f"{title}\n".encode()):
         problems.append(f"{CARD} does not begin with {title!r}")
@@ -74,8 +80,29 @@ def _check_content(folder: Path, bundle: Path) -> None:
         raise GateFailed(f"{bundle}: its files contradict each other: {listed(problems)}")
 
 
-def _differences(record: Mapping[str, Any], again: Release) -> list[str]:
-    """Where ``release.json`` is not what its own evidence gives."""
+def _problems(record: Mapping[str, Any], again: Release, note: Callable[[str], None]) -> list[str]:
+    """What does not hold by the rules of today, or for a bundle of an earlier segkd by those of its time."""
+    problems = _differences(record, again)
+    rows = earlier_rows(again) if problems else None
+    if rows is None:
+        return problems
+    by_its_time = _differences(record, replace(again, record={**again.record, "gates": rows}), verdicts=False)
+    if by_its_time:
+        return min(problems, by_its_time, key=len)
+    failed = again.failed()
+    today = f"today's would not release it: {listed(failed)}" if failed else "today's have other limits"
+    note(f"released by the rules of an earlier segkd, which it holds; {today}")
+    return []
+
+
+def _differences(record: Mapping[str, Any], again: Release, *, verdicts: bool = True) -> list[str]:
+    """Where ``release.json`` is not what its own evidence gives.
+
+    Args:
+        record: content of ``release.json``.
+        again: the release made again.
+        verdicts: whether what ``parity.json`` says failed has failed.
+    """
     problems = [
         f"{RECORD}: {key} is not that of the bundle's files"
         for key in ("schema", "artifact", "evidence", "gates_sha256")
@@ -89,7 +116,7 @@ def _differences(record: Mapping[str, Any], again: Release) -> list[str]:
         f"{variant}: parity.json says that {gate.get('name')} failed"
         for variant, part in again.evidence.parity["variants"].items()
         for gate in part.get("gates") or []
-        if variant in again.evidence.benches and not gate.get("passed")
+        if verdicts and variant in again.evidence.benches and not gate.get("passed")
     ]
     return problems + _gate_differences(record["gates"], again)
 
