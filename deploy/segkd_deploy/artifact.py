@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from segkd.errors import GateFailed, SegkdError
 from segkd.files import read_json, sha256_file
-from segkd.files.small_files import one_line, open_regular
+from segkd.files.arrays import map_array
 from segkd.folders import ArtifactFiles
 from segkd.manifest import PRECISIONS, Manifest, load_manifest, verify_files
 from segkd.manifest import Reference as RecordedReference
@@ -139,7 +139,7 @@ class Artifact:
         name = recorded.files[key]
         if name not in self.manifest.files:
             raise SegkdError(f"{self.folder}: {name} has no hash in the manifest; export it again")
-        array = read_array(self.folder / name)
+        array = np.array(map_array(self.folder / name))
         expected = (recorded.count, *shape)
         fits = len(array.shape) == len(expected) and all(
             wanted in (None, found) for found, wanted in zip(array.shape, expected, strict=True)
@@ -149,20 +149,6 @@ class Artifact:
                 f"{self.folder / name}: expected {dtype} {expected}, found {array.dtype} {array.shape}; export it again"
             )
         return array
-
-
-def read_array(path: Path) -> NDArray[Any]:
-    """An ``.npy`` file; mapped first, so that a header that promises too much takes no memory.
-
-    Raises:
-        SegkdError: naming the file, if it holds objects, is cut short or no array.
-    """
-    open_regular(path).close()
-    try:
-        mapped = np.lib.format.open_memmap(path, mode="r")
-    except (OSError, ValueError, EOFError, OverflowError, SyntaxError) as error:
-        raise SegkdError(f"{path}: is no array of numbers ({one_line(error, 120)}); export it again") from error
-    return np.array(mapped)
 
 
 def open_artifact(folder: Path, *, graphs: bool = True) -> Artifact:

@@ -3,9 +3,12 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+import os
+import re
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import pytest
 
 from segkd.errors import SegkdError
@@ -86,6 +89,37 @@ def test_every_missing_and_changed_file_is_named(artifact: Path) -> None:
         f"{artifact}: model.fp32.onnx has changed; reference/frames.npy is missing; "
         "sub/other.onnx is not in the manifest; export again"
     )
+
+
+@pytest.mark.parametrize(
+    "name", ["model.fp32.onnx", "model.fp32.logits.onnx", "reference/frames.npy", "reference/ids.json"]
+)
+def test_a_file_that_was_blown_up_is_not_hashed(artifact: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def hashed(path: Path) -> str:
+        assert path.stat().st_size < 1 << 30, f"{path} was read"
+        return sha(path.read_bytes())
+
+    monkeypatch.setattr("segkd.manifest.sha256_file", hashed)
+    np.save(artifact / "reference" / "frames.npy", np.zeros((1, 4), np.uint8))
+    (artifact / "reference" / "ids.json").write_text("[]")
+    (artifact / "model.fp32.logits.onnx").write_bytes(b"logits")
+    values = contents()
+    values["variants"]["fp32"]["logits_file"] = "model.fp32.logits.onnx"
+    names = ("model.fp32.onnx", "model.fp32.logits.onnx", "reference/frames.npy", "reference/ids.json")
+    values["files"] = {name: sha((artifact / name).read_bytes()) for name in names}
+    manifest = Manifest.model_validate(values)
+    verify_files(artifact, manifest)
+    os.truncate(artifact / name, 6 << 30)
+    with pytest.raises(SegkdError, match=f"{re.escape(name)} has changed; export again"):
+        verify_files(artifact, manifest)
+
+
+def test_a_large_array_that_is_whole_is_hashed(artifact: Path) -> None:
+    array = np.lib.format.open_memmap(artifact / "reference" / "frames.npy", "w+", np.uint8, (65 << 20,))
+    del array
+    values = contents()
+    values["files"]["reference/frames.npy"] = hash_files(artifact, ["reference/frames.npy"])["reference/frames.npy"]
+    verify_files(artifact, Manifest.model_validate(values))
 
 
 def test_a_variant_without_a_hash(artifact: Path) -> None:

@@ -3,6 +3,7 @@
 - ``small_files``: text and JSON of users and of segkd, with limits
 - ``yaml_lines``: YAML with the line of every key
 - ``written_files``: checked models of the JSON that segkd writes and reads again
+- ``arrays``: arrays of numbers in ``.npy`` files
 - ``writing``: hashes, and writing that never leaves half a file
 - ``unfinished``: hidden names beside a place, and what killed processes left there
 - ``destinations``: whether a place can be written, tried before the work

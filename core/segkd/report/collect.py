@@ -14,6 +14,7 @@ from segkd import __version__
 from segkd.data.base import LabelSpace
 from segkd.errors import SegkdError
 from segkd.files import read_object
+from segkd.files.arrays import map_array
 from segkd.files.written_files import Bench, JsonContent, Parity, ReleaseRecord, read_checked
 from segkd.folders import ArtifactFiles, is_artifact, is_run
 from segkd.report.content import RGB, Headline, Panel, PictureRow, Pictures, ReportData, Step
@@ -184,10 +185,11 @@ def _read_picture(path: Path, as_labels: bool) -> NDArray[np.uint8]:
 
 
 def _array(path: Path) -> NDArray[np.uint8]:
-    try:
-        array: NDArray[np.uint8] = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise SegkdError(f"{path}: cannot be read ({error})") from error
+    array = map_array(path)
+    pictures = array.ndim == 3 or (array.ndim == 4 and array.shape[3] == 3)
+    if array.dtype != np.uint8 or not pictures or 0 in array.shape[1:]:
+        expected = "expected uint8 pictures (N, H, W) or (N, H, W, 3)"
+        raise SegkdError(f"{path}: {expected}, found {array.dtype} {array.shape}; export it again")
     return array
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,13 @@ MIOU = {"teacher": 0.75, "student": 0.25, "distilled": 0.5}
 def write(path: Path, value: Any) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(value))
+
+
+def npy(array: np.ndarray) -> bytes:
+    """The bytes of an ``.npy`` file."""
+    buffer = io.BytesIO()
+    np.save(buffer, array, allow_pickle=True)
+    return buffer.getvalue()
 
 
 def write_run(folder: Path, miou: float) -> None:
@@ -168,13 +176,26 @@ def test_an_artifact(tmp_path: Path) -> None:
     assert "sky" in render_report(report)
 
 
-def test_an_artifact_whose_reference_is_damaged(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b"no array", "is no array of numbers"),
+        (b"", "is no array of numbers"),
+        (npy(np.zeros((2, 4, 8, 3), np.uint8))[:150], "is no array of numbers"),
+        (npy(np.array([{}], object)), "is no array of numbers"),
+        (npy(np.zeros((2, 4, 8, 3), np.float32)), "found float32"),
+        (npy(np.zeros((), np.uint8)), r"found uint8 \(\)"),
+        (npy(np.zeros((2, 4, 8, 5), np.uint8)), r"found uint8 \(2, 4, 8, 5\)"),
+        (npy(np.zeros((2, 0, 8, 3), np.uint8)), r"found uint8 \(2, 0, 8, 3\)"),
+    ],
+)
+def test_an_artifact_whose_reference_is_damaged(tmp_path: Path, content: bytes, why: str) -> None:
     from tests.core.test_manifest import contents
 
     write(tmp_path / "manifest.json", contents())
     (tmp_path / "reference").mkdir()
-    (tmp_path / "reference" / "frames.npy").write_bytes(b"no array")
-    with pytest.raises(SegkdError, match=r"frames\.npy: cannot be read"):
+    (tmp_path / "reference" / "frames.npy").write_bytes(content)
+    with pytest.raises(SegkdError, match=rf"frames\.npy: .*{why}.*; export it again"):
         collect_report(tmp_path)
 
 
