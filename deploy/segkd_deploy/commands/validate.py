@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -162,7 +163,9 @@ def _print_chain(result: dict[str, Any]) -> None:
     rows = []
     for row in result["chain"]:
         delta, ends = row.get("miou_delta_before"), row.get("interval_before")
-        change = "-" if delta is None else f"{100 * delta:+.2f} [{100 * ends[0]:+.2f}, {100 * ends[1]:+.2f}]"
+        change = "-" if delta is None else f"{100 * delta:+.2f}"
+        if delta is not None and all(end is not None and math.isfinite(end) for end in ends):
+            change += f" [{100 * ends[0]:+.2f}, {100 * ends[1]:+.2f}]"
         shares = (row["agreement_before"], row["agreement_source"])
         same = ("-" if share is None else f"{share:.6f}" for share in shares)
         rows.append((row["step"], row["before"] or "-", *same, _short(row["miou"]), change))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from segkd.data.remarks import MIN_INTERVAL_IMAGES
 from segkd.metrics import Areas, BoundaryIoU, areas, bootstrap_deltas, bootstrap_intervals, boundary_band, scores
 from segkd_deploy.evaluate import confusion
 from segkd_deploy.reference import as_recorded, relative_l2
@@ -90,7 +92,8 @@ def compare_labels(labels: NDArray[np.uint8], before: NDArray[np.uint8], frames:
     Returns:
         ``agreement``, ``flips``, ``miou`` (``before after delta interval``), ``per_class_delta`` (class ->
         ``delta interval``), ``boundary_iou`` (``ratio before after delta``) and ``self_miou`` (``value interval``):
-        mIoU with ``before`` as truth. Intervals are of 95 %, from drawing frames with replacement.
+        mIoU with ``before`` as truth. Intervals are of 95 %, from drawing frames with replacement;
+        that of ``miou``, which excuses no gate, has nan as ends for too few frames.
     """
     truth, margins = frames.cut(frames.truth), frames.cut(frames.margins)
     classes = len(frames.class_names)
@@ -110,7 +113,7 @@ def compare_labels(labels: NDArray[np.uint8], before: NDArray[np.uint8], frames:
             "before": old.miou,
             "after": new.miou,
             "delta": new.miou - old.miou,
-            "interval": list(deltas.miou),
+            "interval": interval(deltas.miou, len(labels)),
         },
         "per_class_delta": per_class,
         "boundary_iou": {
@@ -124,6 +127,11 @@ def compare_labels(labels: NDArray[np.uint8], before: NDArray[np.uint8], frames:
             "interval": list(bootstrap_intervals(own, resamples=RESAMPLES).miou),
         },
     }
+
+
+def interval(ends: tuple[float, float], images: int) -> list[float]:
+    """Both ends for people to trust: nan for fewer images than ``MIN_INTERVAL_IMAGES``."""
+    return list(ends) if images >= MIN_INTERVAL_IMAGES else [math.nan, math.nan]
 
 
 def areas_per_frame(labels: NDArray[np.uint8], truth: NDArray[np.uint8], classes: int) -> Areas:

@@ -17,7 +17,7 @@ from segkd.evaluation import evaluate_set
 from segkd.manifest import Evaluation
 from segkd.metrics import Areas, MetricSuite, Scores, bootstrap_deltas
 from segkd_deploy.eval_source import GraphPredictor
-from segkd_deploy.parity.compare import RESAMPLES
+from segkd_deploy.parity.compare import RESAMPLES, interval
 from segkd_deploy.runners import Runner
 
 # Proportions that differ by less come from rounding to whole pixels.
@@ -106,8 +106,10 @@ class WholeSet:
         classes = zip(class_names, self.scores.iou, before.scores.iou, found.iou, strict=True)
         said["before"] = {
             "miou_delta": self.scores.miou - before.scores.miou,
-            "interval": list(found.miou),
-            "per_class_delta": {name: {"delta": a - b, "interval": list(ends)} for name, a, b, ends in classes},
+            "interval": interval(found.miou, said["images"]),
+            "per_class_delta": {
+                name: {"delta": a - b, "interval": interval(ends, said["images"])} for name, a, b, ends in classes
+            },
         }
         return said
 

@@ -24,6 +24,12 @@ def test_writes_evidence_and_prints_a_table(segkd: Run, artifact: Path) -> None:
     assert parity["artifact"]["manifest_sha256"] == sha256_file(artifact / "manifest.json")
     assert parity["variants"]["fp32"]["sha256"] == sha256_file(artifact / "model.fp32.onnx")
     assert {"created", "host", "versions"} <= parity.keys()
+    assert parity["chain"][1]["interval_before"] == [None, None] and "nan" not in result.out  # three frames
+
+
+def test_the_interval_of_enough_frames(segkd: Run, artifact: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("segkd_deploy.parity.compare.MIN_INTERVAL_IMAGES", 3)
+    assert "+0.00 [+0.00, +0.00]" in segkd("validate", artifact, "--threads", "1").out
 
 
 def test_json_is_the_file(segkd: Run, artifact: Path, tmp_path: Path) -> None:

@@ -5,10 +5,13 @@ import math
 import numpy as np
 import pytest
 
+from segkd.data.remarks import MIN_INTERVAL_IMAGES
+from segkd.metrics import bootstrap_deltas
 from segkd_deploy.gates.values import worst_class
 from segkd_deploy.parity.compare import (
     MARGIN_EPS,
     Frames,
+    areas_per_frame,
     compare_labels,
     compare_logits,
     count_flips,
@@ -43,10 +46,20 @@ def test_labels_by_hand() -> None:
     # Class a: 2 of 3 pixels; class b: 4 hits, 5 in the union. The last pixel is ignored.
     assert found["miou"]["after"] == pytest.approx((2 / 3 + 4 / 5) / 2) and found["miou"]["before"] == 1.0
     assert found["per_class_delta"]["a"]["delta"] == pytest.approx(-1 / 3)
-    # Drawing the second frame twice loses nothing; the first alone loses (1 - (1/2 + 2/3) / 2).
-    assert found["miou"]["interval"] == [pytest.approx(-5 / 12), 0.0]
+    # Two frames give no interval; these draws would: the second frame twice loses nothing, the first (1/2 + 2/3) / 2.
+    assert all(map(math.isnan, found["miou"]["interval"]))
+    areas = [areas_per_frame(maps, truth, 2) for maps in (before, labels)]
+    assert bootstrap_deltas(*areas).miou == (pytest.approx(-5 / 12), 0.0)
     # Against the labels before, the ignored pixel counts as well: a 2/4, b 4/6.
     assert found["self_miou"]["value"] == pytest.approx((2 / 4 + 4 / 6) / 2)
+
+
+@pytest.mark.parametrize(("count", "given"), [(MIN_INTERVAL_IMAGES - 1, False), (MIN_INTERVAL_IMAGES, True)])
+def test_intervals_from_enough_frames(count: int, given: bool) -> None:
+    truth = np.tile(np.array([[[0, 0, 1, 1]]], np.uint8), (count, 1, 1))
+    found = compare_labels(truth, truth, Frames(truth, np.ones(truth.shape, np.float16), ["a", "b"]))
+    assert (found["miou"]["interval"] == [0.0, 0.0]) == given
+    assert found["self_miou"]["interval"] == [1.0, 1.0]
 
 
 def test_what_a_letterbox_added_does_not_count() -> None:

@@ -75,7 +75,8 @@ def test_refuses_other_classes_and_plain_frames(pristine: Path, tmp_path: Path) 
             score(runner, dataset, NAMES)
 
 
-def test_each_step_is_held_against_the_one_before(tmp_path: Path) -> None:
+def test_each_step_is_held_against_the_one_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("segkd_deploy.parity.compare.MIN_INTERVAL_IMAGES", 1)
     graphs = {"fp32": small.RIGHT, "int8": replace(small.RIGHT, quantised=(0.0, 10.0))}
     folder = small.make_artifact(tmp_path / "a", graphs)
     plan = Plan(dataset=Frames(folder), dataset_name="frames")
