@@ -105,6 +105,7 @@ def _with_accuracy(entry: Entry, variant: str, artifact: Artifact | None, parity
     part = ((parity or {}).get("variants") or {}).get(variant)
     if parity is None or not isinstance(part, dict):
         return entry
+
     problems, notes = list(entry.problems), list(entry.notes)
     seen = (parity.get("artifact") or {}).get("manifest_sha256")
     if artifact is not None and variant in artifact.manifest.variants:
@@ -114,11 +115,13 @@ def _with_accuracy(entry: Entry, variant: str, artifact: Artifact | None, parity
                 f"{folder / ArtifactFiles.PARITY} speaks of another export than {artifact.folder} holds; run "
                 f"`segkd validate {artifact.folder}`"
             )
+
     failed = [str(gate.get("name")) for gate in part.get("gates") or [] if not gate.get("passed")]
     if failed:
         notes.append(f"validate failed: {', '.join(failed)}")
     if str(folder) != entry.source:
         notes.append(f"mIoU as measured in {folder}, {_runtime_words(part.get('runtime') or {})}")
+
     accuracy = _accuracy(part, artifact, str(seen), _one_whole_set(parity))
     return replace(entry, accuracy=accuracy, problems=tuple(problems), notes=tuple(notes))
 
@@ -170,10 +173,12 @@ def _measured(path: Path, content: dict[str, Any]) -> Measured:
     mode = device.get("nvpmodel")
     if isinstance(mode, dict):
         mode = " ".join(str(mode[key]) for key in ("name", "id") if mode.get(key) is not None)
+
     invalid = []
     if content.get("valid") is False:
         reasons = "; ".join(content.get("invalid_reasons") or ["it gives no reason"])
         invalid.append(f"{path} is not valid: {reasons}")
+
     return Measured(
         condition=Condition(
             device.get("model"),

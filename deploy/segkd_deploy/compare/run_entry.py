@@ -28,10 +28,12 @@ def run_entry(folder: Path, label: str) -> Entry:
         if (folder / RunFiles.CARD).is_file()
         else {}
     )
+
     weights = folder / RunFiles.WEIGHTS
     size = card.get("imgsz")
     names = (card.get("label_space") or {}).get("names")
     skipped = (record.get("skipped") or {}).get("samples")
+
     return Entry(
         name=label,
         kind="run",

@@ -79,6 +79,7 @@ def prepare_release(
     precisions = {variant: artifact.manifest.variant(variant).precision for variant in variants}
     own = artifact.manifest.gates
     gates = check_evidence(precisions, own, evidence.parity, evidence.benches, wanted)
+
     record = {
         "schema": SCHEMA,
         "name": _word("name", name or Path(artifact.manifest.source.run).name),
@@ -92,6 +93,7 @@ def prepare_release(
         "evidence": {path.name: sha256_file(path) for path in evidence.paths},
         "gates_sha256": sha256_file(gates_file),
     }
+
     notes = loosened(precisions, own, wanted)
     return Release(artifact, evidence, gates_file, finite(record), notes)
 

@@ -56,6 +56,7 @@ def _contract(manifest: Manifest) -> str:
     batch = frame.batch or "N"
     rows, tail = (frame.height_px * 3 // 2, "") if frame.color == "NV12" else (frame.height_px, ", 3")
     labels_px = (frame.height_px, frame.width_px) if manifest.geometry is None else manifest.geometry.labels_px(frame)
+
     return "\n".join(
         [
             "## Input and output",

@@ -116,6 +116,7 @@ def _deploy(request: Request, spec: TargetSpec, tell: Tell, cancel: threading.Ev
     folder = request.out / folder_name(spec.name)
     result: dict[str, Any] = {"name": spec.name, "address": spec.address, "runtime": runtime, "provider": provider}
     result |= {"folder": folder.name, "exit_code": 0, "error": None, "device": None, "variants": {}, "gates": []}
+
     try:
         outcome = run_on_target(
             spec,
@@ -133,6 +134,7 @@ def _deploy(request: Request, spec: TargetSpec, tell: Tell, cancel: threading.Ev
         code = error.exit_code if isinstance(error, SegkdError) else SegkdError.exit_code
         result |= {"exit_code": code, "error": " ".join(str(error).split())}
         tell(spec.name, f"FAILED: {without_name(spec.name, spec.address, result['error'])}")
+
     result["seconds"] = round(time.monotonic() - start_s, 3)
     return result
 
@@ -166,9 +168,11 @@ def _measured(request: Request, spec: TargetSpec, folder: Path, outcome: Outcome
     for path in needed:
         if path not in outcome.files:
             raise SegkdError(f"{spec.name}: {path.name} was not written there; {folder / 'log.txt'} says why")
+
     evidence = load_evidence(pulled, variants)
     precisions = {variant: pulled.manifest.variant(variant).precision for variant in variants}
     rows = check_evidence(precisions, pulled.manifest.gates, evidence.parity, evidence.benches, request.gates)
+
     passed = all(row["passed"] for row in rows)
     return {
         "exit_code": 0 if passed else 1,

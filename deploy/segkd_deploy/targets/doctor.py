@@ -38,6 +38,7 @@ def target_state(target: str, devices_file: Path | None = None, *, accept_new_ho
     require_writable_folder(cache_folder(), "XDG_CACHE_HOME=FOLDER in the environment")
     wheel = write_app_wheel(cache_folder())
     sha = sha256_file(wheel)
+
     with Session(spec) as session:
         session.put({sha: wheel})
         facts = session.facts
@@ -45,6 +46,7 @@ def target_state(target: str, devices_file: Path | None = None, *, accept_new_ho
         answer, output = session.ask("run", code=_PROGRAM, paths=[f"{facts['folder']}/blobs/{sha}"])
     if answer["rc"]:
         raise SegkdError(f"{spec.name}: its state cannot be read: {answer['stderr'].strip().splitlines()[-1:]}")
+
     holder = state["holder"]
     return {
         "name": spec.name,
@@ -65,6 +67,7 @@ def state_rows(state: dict[str, Any]) -> dict[str, str]:
     machine, device = state["machine"], state["device"]
     packages = {name: version for name, version in machine["packages"].items() if version and name != "segkd"}
     gigabytes, kept_mb = state["free_bytes"] / 1e9, state["kept_bytes"] / 1e6
+
     rows = {
         "target": state["name"] if state["name"] == state["address"] else f"{state['name']} ({state['address']})",
         "device": device["model"],
@@ -85,6 +88,7 @@ def state_rows(state: dict[str, Any]) -> dict[str, str]:
         "brought": ", ".join(state["lacking"]) or "nothing: its Python has the dependencies",
         "in use": state["holder"] or "no",
     }
+
     return {name: str(value) for name, value in rows.items() if value}
 
 

@@ -179,6 +179,7 @@ def write_app_wheel(folder: Path) -> Path:
     content = io.BytesIO()
     version = segkd.__version__
     info = f"segkd-{version}.dist-info"
+
     with zipfile.ZipFile(content, "w") as archive:
         for package in PACKAGES:
             if package.__file__ is None:
@@ -188,6 +189,7 @@ def write_app_wheel(folder: Path) -> Path:
                 _add(archive, f"{root.name}/{path.relative_to(root).as_posix()}", path.read_bytes())
         _add(archive, f"{info}/METADATA", f"Metadata-Version: 2.1\nName: segkd\nVersion: {version}\n".encode())
         _add(archive, f"{info}/WHEEL", b"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+
     digest = hashlib.sha256(content.getvalue()).hexdigest()[:16]
     path = folder / f"segkd-{version}+{digest}-py3-none-any.whl"
     if not path.is_file():

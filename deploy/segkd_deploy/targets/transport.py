@@ -136,12 +136,14 @@ class SshTransport(Transport):
             "options": "" if spec.port is None else f"-p {spec.port} ",
             "login": spec.host if spec.user is None else f"{spec.user}@{spec.host}",
         }
+
         if waited_s is not None:
             return BackendMissing(f"{where}: {_WAITS.format(seconds=waited_s, **command)}")
         if code != SSH_FAILED:
             found = explain_python(spec, code, stderr)
             if found is not None:
                 return found
+
         said = f"{stdout}\n{stderr}"
         last = last_line(said)
         for words, kind, message in FAILURES:
@@ -149,6 +151,7 @@ class SshTransport(Transport):
                 host = f"[{spec.host}]:{spec.port}" if spec.port else str(spec.host)
                 text = message.format(host=host, address=spec.address, last=last, seconds=CONNECT_TIMEOUT_S)
                 return kind(f"{where}: {text}")
+
         if not said.strip():
             return BackendMissing(f"{where}: {_SILENT.format(**command)}")
         return BackendMissing(f"{where}: ssh ended with {code}: {last}")

@@ -131,9 +131,11 @@ class Agent:
         folder = self._job(job["id"])
         if (folder / "job.json").exists():
             return {"started": True}, b""
+
         lock = lock_file(self.root / "lock")
         if lock is None:
             return {"started": False, "holder": self._holder()}, b""
+
         try:
             (folder / "out").mkdir(parents=True, exist_ok=True, mode=0o700)
             for name, sha in job["files"].items():
@@ -148,6 +150,7 @@ class Agent:
             raise
         finally:
             os.close(lock)
+
         return {"started": True}, b""
 
     def op_poll(self, header: Header, payload: bytes) -> tuple[Header, bytes]:

@@ -39,9 +39,11 @@ def main() -> None:
         return
     if not blobs:
         sys.exit("what was unpacked here has just gone; run it again")
+
     temporary = target.with_name(f".{target.name}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True, mode=0o700)
+
     try:
         for blob in blobs:
             unpack(blob, temporary)
@@ -54,6 +56,7 @@ def main() -> None:
         sys.exit("no space left on the device")
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
     print(f"unpacked {len(blobs)} wheels")
 
 
