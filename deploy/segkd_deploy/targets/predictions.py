@@ -8,12 +8,20 @@ from __future__ import annotations
 
 import argparse
 import io
+import zipfile
+import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+# What numpy and zipfile raise for what is cut short, changed, or another kind of file; an array alone is a TypeError.
+_DAMAGED = (
+    *(OSError, ValueError, LookupError, EOFError, SyntaxError, TypeError, AttributeError),
+    *(zipfile.BadZipFile, zlib.error),
+)
 
 
 def predict_reference(
@@ -36,11 +44,21 @@ def predict_reference(
 
 
 def read_labels(path: Path) -> NDArray[np.uint8]:
-    """The labels of a file that ``write_labels`` wrote."""
+    """The labels of a file that ``write_labels`` wrote.
+
+    Raises:
+        SegkdError: if it is damaged, or not such a file.
+    """
     import numpy as np
 
-    with np.load(path, allow_pickle=False) as arrays:
-        labels: NDArray[np.uint8] = arrays["labels"]
+    from segkd.errors import SegkdError
+    from segkd.files.small_files import one_line
+
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            labels: NDArray[np.uint8] = arrays["labels"]
+    except _DAMAGED as error:
+        raise SegkdError(f"{path}: are no labels ({one_line(error, 120)}); deploy again") from error
     return labels
 
 
