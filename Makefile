@@ -31,7 +31,7 @@ quickstart: $(INSTALLED) ## The whole chain on built-in street scenes, into quic
 	$(BIN)/segkd quickstart --out quickstart
 
 test: $(INSTALLED) ## The tests, without the long ones
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2
 
 test-long: $(INSTALLED) ## The long tests: whole runs
 	$(BIN)/pytest -m long
