@@ -144,7 +144,7 @@ def test_the_source_is_not_written_to() -> None:
 @pytest.mark.long
 @pytest.mark.parametrize(
     "importing",
-    ["import segkd_distill.data.geometry", "from segkd_distill.commands import training; training.require_training()"],
+    ["import segkd_distill.data.geometry", "from segkd_distill.commands import options; options.require_training()"],
 )
 def test_albumentations_does_not_ask_the_network(importing: str) -> None:
     code = f"""
